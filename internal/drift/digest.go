@@ -1,0 +1,25 @@
+package drift
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// AcceptDigest names the state that the facts describe; accepting it accepts
+// exactly this state.
+func AcceptDigest(facts map[string]Fact) string {
+	h := sha256.New()
+	for _, subject := range slices.Sorted(maps.Keys(facts)) {
+		fmt.Fprintf(h, "%q %q\n", subject, facts[subject].Value)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// id is the same for the same operation, subject and state, on every node.
+func (f Finding) id() string {
+	sum := sha256.Sum256([]byte(f.Operation + "\x00" + f.Subject + "\x00" + string(f.State)))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,52 @@
+package drift
+
+import "fmt"
+
+// Language of what people read.
+type Language string
+
+const (
+	English Language = "en"
+	Chinese Language = "zh"
+)
+
+// Languages are the ones that the catalogue speaks.
+var Languages = [...]Language{English, Chinese}
+
+// say formats the phrase of the language.
+func (l Language) say(en, zh string, args ...any) string {
+	if l == Chinese {
+		return fmt.Sprintf(zh, args...)
+	}
+	return fmt.Sprintf(en, args...)
+}
+
+// Finding says a finding in one clause: name, value, supported value.
+func (l Language) Finding(f FindingReport) string {
+	clause := l.say("%s is %s", "%s 为 %s", f.Subject, f.Observed)
+	if f.State == Pending {
+		clause = l.say("%s will be %s after a restart", "%s 重启后将为 %s", f.Subject, f.Observed)
+	}
+	if f.Supported != "" {
+		clause += l.say(", supported %s", "，支持 %s", f.Supported)
+	}
+	clause += l.say(" (%s", "（%s", f.Operation)
+	if f.Waiver != nil {
+		clause += l.say(", waived", "，已豁免")
+	} else if !f.Severity.Weighs() {
+		clause += l.say(", info", "，提示")
+	}
+	return clause + l.say(")", "）")
+}
+
+// Gap says in one clause what could not be looked at, and why.
+func (l Language) Gap(g UnknownReport) string {
+	what := g.Subject
+	if what == "" {
+		what = g.Operation
+	}
+	if what == "" {
+		return l.say("cannot tell: %s", "无法判断：%s", g.Reason)
+	}
+	return l.say("cannot tell about %s: %s", "无法判断 %s：%s", what, g.Reason)
+}

@@ -1,0 +1,92 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// Process is a process of the host itself, not of a container with a pid
+// namespace of its own.
+type Process struct {
+	PID     int
+	Comm    string
+	Args    []string
+	Exe     string // what /proc/PID/exe names; "" where reading it needs CAP_SYS_PTRACE
+	Started time.Time
+}
+
+// Replaced tells whether the file that the process was started from is gone from
+// its place.
+func (p Process) Replaced() bool { return strings.HasSuffix(p.Exe, deleted) }
+
+const deleted = " (deleted)"
+
+// Program is the base name of what runs: of the executable, else of its first argument.
+func (p Process) Program() string {
+	if p.Exe != "" {
+		return path.Base(strings.TrimSuffix(p.Exe, deleted))
+	}
+	if len(p.Args) > 0 {
+		return path.Base(p.Args[0])
+	}
+	return p.Comm
+}
+
+// Processes are the host's processes whose command name is one of comms, oldest
+// first. A tree that is not live has none.
+func (r *Root) Processes(comms ...string) ([]Process, error) {
+	if !r.live {
+		return nil, nil
+	}
+	fs, err := procfs.NewFS(fdPath(r.proc))
+	if err != nil {
+		return nil, fmt.Errorf("open procfs: %w", err)
+	}
+	all, err := fs.AllProcs()
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	var out []Process
+	for _, p := range all {
+		if comm, err := p.Comm(); err == nil && slices.Contains(comms, comm) {
+			if found, err := process(p, comm); err == nil {
+				out = append(out, found)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Process) int { return a.Started.Compare(b.Started) })
+	return out, nil
+}
+
+var errContained = errors.New("in a pid namespace of its own")
+
+func process(p procfs.Proc, comm string) (Process, error) {
+	status, err := p.NewStatus()
+	if err != nil {
+		return Process{}, err
+	}
+	if len(status.NSpids) > 1 {
+		return Process{}, errContained
+	}
+	args, err := p.CmdLine()
+	if err != nil {
+		return Process{}, err
+	}
+	stat, err := p.Stat()
+	if err != nil {
+		return Process{}, err
+	}
+	started, err := stat.StartTime()
+	if err != nil {
+		return Process{}, err
+	}
+	exe, _ := p.Executable()
+	whole, fraction := int64(started), started-float64(int64(started))
+	return Process{PID: p.PID, Comm: comm, Args: args, Exe: exe, Started: time.Unix(whole, int64(fraction*1e9))}, nil
+}
