@@ -3,6 +3,7 @@ module github.com/nodeguard/nodeguard
 go 1.26.0
 
 require (
+	github.com/bmatcuk/doublestar/v4 v4.10.4 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
 	github.com/cyphar/filepath-securejoin v0.7.0 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect

@@ -43,6 +43,7 @@ type Gap struct {
 type Fact struct {
 	Value string
 	Local bool // true of this machine alone (inode, host name, certificate): not in a digest that nodes share
+	Fresh bool // of an area that the baseline has not recorded yet: to be added to it, not drift
 }
 
 // Observation is what one look of a check saw of its whole area.

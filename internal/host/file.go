@@ -39,6 +39,20 @@ func (r *Root) ReadFile(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return readAll(f, name, limit)
+}
+
+// ReadFile reads one regular file of the directory, as Root.ReadFile does.
+func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
+	f, err := d.OpenFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, name, limit)
+}
+
+func readAll(f *os.File, name string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(Content(f), limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

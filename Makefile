@@ -1,0 +1,32 @@
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help check build test lint e2e fuzz bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: build ## Look at this host once and print the report
+	@hack/check.sh
+
+build: ## Build the static bin/nodeguard
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/nodeguard ./cmd/nodeguard
+
+test: ## Install what the tests need, then vet and test everything with the race detector
+	@hack/test.sh
+
+lint: ## Run golangci-lint, and govulncheck where its database can be reached
+	@hack/lint.sh
+
+e2e: build ## Boot a real systemd with real firewalls and check it (needs root)
+	@hack/e2e.sh
+
+fuzz: ## Run every fuzz target for FUZZTIME (60s)
+	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## Remove what make built (the e2e tree stays cached, see hack/e2e.sh)
+	rm -rf bin coverage.out coverage.html

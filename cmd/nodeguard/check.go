@@ -1,0 +1,59 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/export/text"
+)
+
+func newCheck(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Look at this host once and print what is out of support",
+		Long: `Looks at the host once. The first run records what protected paths and components
+look like; later runs compare with that.
+
+Exit code: 0 in support, 1 drift, 2 something could not be looked at.`,
+		Example: `  nodeguard check
+  nodeguard check --profile ack --lang zh
+  nodeguard check -o json | jq '.findings[].recovery.commands[]'`,
+		Args: noArgs,
+	}
+	outputFlag(cmd, o, text.Formats[:]...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return check(cmd, o) }
+	return cmd
+}
+
+func check(cmd *cobra.Command, o *options) error {
+	s, err := openHost(o)
+	if err != nil {
+		return err
+	}
+	defer s.host.Close()
+	s.setForeignAside()
+	seen, err := s.look(cmd.Context())
+	if err != nil {
+		return err
+	}
+	s.record(seen)
+	policy := s.policy(s.enabled())
+	report := drift.Judge(policy, drift.Report{}, seen, now())
+	options := text.Options{Language: s.language, Color: wantsColor(o.stdout), Checks: policy.Checks}
+	if err := text.Print(o.stdout, o.output, report, options); err != nil {
+		return err
+	}
+	return verdict(report)
+}
+
+// verdict is the exit code as an error: drift beats blindness.
+func verdict(r drift.Report) error {
+	switch {
+	case r.Drifted():
+		return errDrift
+	case r.Blind():
+		return errBlind
+	default:
+		return nil
+	}
+}

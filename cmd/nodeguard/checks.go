@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/catalog"
+	"github.com/nodeguard/nodeguard/internal/components"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/firewall"
+	"github.com/nodeguard/nodeguard/internal/paths"
+	"github.com/nodeguard/nodeguard/internal/sysctl"
+)
+
+// area is a check with the condition it stands for and how it is built.
+type area struct {
+	name      string
+	condition string
+	build     func(s *session, recorded baseline.Scope) (drift.Check, error)
+}
+
+// areas is the list of checks. A new check is a line here.
+func areas() []area {
+	return []area{
+		{sysctl.Name, "KernelParameterDrift", buildSysctl},
+		{paths.Name, "KubernetesPathDrift", buildPaths},
+		{"firewall", "FirewallInterference", buildFirewall},
+		{"components", "ComponentConfigDrift", buildComponents},
+	}
+}
+
+func buildSysctl(s *session, recorded baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[sysctl.Rule](s.profile, sysctl.Name)
+	return sysctl.New(s.host, rules, s.config.NodePortRange, recorded), err
+}
+
+func buildPaths(s *session, recorded baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[paths.Rule](s.profile, paths.Name)
+	return paths.New(s.host, rules, recorded, s.progress), err
+}
+
+func buildFirewall(s *session, _ baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[firewall.Rule](s.profile, "firewall")
+	return firewall.New(s.host, rules), err
+}
+
+func buildComponents(s *session, recorded baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[components.Rule](s.profile, "components")
+	return components.New(s.host, rules, recorded), err
+}
+
+func checkNames() []string {
+	var names []string
+	for _, a := range areas() {
+		names = append(names, a.name)
+	}
+	return names
+}
+
+// enabled are the areas that the configuration leaves on and the profile has
+// operations for.
+func (s *session) enabled() []area {
+	return slices.DeleteFunc(areas(), func(a area) bool {
+		c, said := s.config.Checks[a.name]
+		return said && !c.Enabled || len(s.profile.OperationsOf(a.name)) == 0
+	})
+}
+
+// checks builds the enabled checks against the baseline.
+func (s *session) checks() ([]drift.Check, error) {
+	var out []drift.Check
+	for _, a := range s.enabled() {
+		check, err := a.build(s, s.baseline.Scope(a.name))
+		if err != nil {
+			return nil, usage(fmt.Errorf("rules of the %s check: %w", a.name, err), "CONTRIBUTING.md documents the rules")
+		}
+		out = append(out, check)
+	}
+	return out, nil
+}

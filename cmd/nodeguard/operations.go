@@ -1,0 +1,102 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/nodeguard/nodeguard/internal/catalog"
+	"github.com/nodeguard/nodeguard/internal/export/text"
+)
+
+func newOperations(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "operations",
+		Short: "List the documented operations of a profile",
+		Example: `  nodeguard operations --profile ack
+  nodeguard operations -o json | jq -r '.[].id'`,
+		Args: noArgs,
+	}
+	outputFlag(cmd, o, "table", "wide", "json", "yaml")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		s, err := openHost(o)
+		if err != nil {
+			return err
+		}
+		defer s.host.Close()
+		return s.listOperations()
+	}
+	return cmd
+}
+
+// operation is one entry of `operations -o json`.
+type operation struct {
+	ID        string   `json:"id"`
+	Condition string   `json:"condition"`
+	Severity  string   `json:"severity"`
+	Title     string   `json:"title"`
+	Impact    string   `json:"impact"`
+	Recovery  recovery `json:"recovery"`
+	Source    source   `json:"source"`
+	Tiers     []tier   `json:"tiers,omitempty"`
+}
+
+type recovery struct {
+	Text            string   `json:"text"`
+	Commands        []string `json:"commands"`
+	PendingCommands []string `json:"pendingCommands,omitempty"`
+	Class           string   `json:"class"`
+}
+
+type source struct {
+	Document string `json:"document"`
+	Section  string `json:"section"`
+}
+
+type tier struct {
+	Name     string `json:"name"`
+	Severity string `json:"severity"`
+	Title    string `json:"title,omitempty"`
+}
+
+func (s *session) listOperations() error {
+	list := []operation{}
+	for _, o := range s.profile.Operations {
+		list = append(list, s.operation(o))
+	}
+	switch s.output {
+	case "json":
+		return text.JSON(s.stdout, list)
+	case "yaml":
+		return text.YAML(s.stdout, list)
+	}
+	rows := [][]string{{"ID", "CONDITION", "SEVERITY", "TITLE"}}
+	if s.output == "wide" {
+		rows = [][]string{{"ID", "CONDITION", "SEVERITY", "CLASS", "TITLE", "SOURCE"}}
+	}
+	for _, o := range list {
+		row := []string{o.ID, o.Condition, o.Severity, o.Title}
+		if s.output == "wide" {
+			row = []string{o.ID, o.Condition, o.Severity, o.Recovery.Class, o.Title, o.Source.Document + ", " + o.Source.Section}
+		}
+		rows = append(rows, row)
+	}
+	return text.Columns(s.stdout, rows)
+}
+
+func (s *session) operation(o catalog.Operation) operation {
+	said := o.In(s.language)
+	severity := said.Severity
+	if own, ok := s.config.Severities[o.ID]; ok {
+		severity = own
+	}
+	out := operation{
+		ID: o.ID, Condition: o.Condition, Severity: string(severity), Title: said.Title, Impact: said.Impact,
+		Recovery: recovery{Text: said.Recovery.Text, Commands: append([]string{}, said.Recovery.Commands...),
+			PendingCommands: said.Recovery.PendingCommands, Class: string(said.Recovery.Class)},
+		Source: source(said.Source),
+	}
+	for _, name := range sortedTiers(said.Tiers) {
+		t := said.Tiers[name]
+		out.Tiers = append(out.Tiers, tier{Name: name, Severity: string(t.Severity), Title: t.Title})
+	}
+	return out
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/catalog"
+	"github.com/nodeguard/nodeguard/internal/config"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/paths"
+)
+
+// session is what the commands work with: the host, what is documented about it
+// and what was accepted of it.
+type session struct {
+	*options
+	config   config.Config
+	catalog  *catalog.Catalog
+	language drift.Language
+
+	host     *host.Root
+	store    *baseline.Store
+	baseline *baseline.Baseline // nil: none that can be used
+	baseErr  error              // why not; baseline.ErrNone where there is none yet
+	profile  catalog.Profile
+	progress *paths.Progress
+}
+
+// open reads configuration and catalogue, which no host is needed for.
+func open(o *options) (*session, error) {
+	s := &session{options: o, language: drift.English, progress: &paths.Progress{}}
+	var err error
+	if s.catalog, err = catalog.Load(); err != nil {
+		return nil, err
+	}
+	if o.config != "" {
+		if s.config, err = config.Read(o.config); err != nil {
+			return nil, usage(err, "docs/reference.yaml documents every key")
+		}
+	}
+	if s.config.Language != "" {
+		s.language = s.config.Language
+	}
+	if o.lang != "" {
+		s.language = drift.Language(o.lang)
+	}
+	if !slices.Contains(drift.Languages[:], s.language) {
+		return nil, usage(fmt.Errorf("--lang: there is no %q", o.lang), "use en or zh")
+	}
+	return s, s.validateConfig()
+}
+
+// validateConfig finds names in the configuration that mean nothing.
+func (s *session) validateConfig() error {
+	known := func(id string) bool {
+		_, ok := s.catalog.Find(id)
+		return ok || slices.ContainsFunc(s.config.Operations, func(o catalog.Operation) bool { return o.ID == id })
+	}
+	for _, id := range s.config.Disabled {
+		if !known(id) {
+			return usage(fmt.Errorf("%s: disabled: there is no operation %q", s.options.config, id), "nodeguard operations lists them")
+		}
+	}
+	for id := range s.config.Severities {
+		if !known(id) {
+			return usage(fmt.Errorf("%s: severities: there is no operation %q", s.options.config, id), "nodeguard operations lists them")
+		}
+	}
+	for name := range s.config.Checks {
+		if !slices.Contains(checkNames(), name) {
+			return usage(fmt.Errorf("%s: checks: there is no check %q", s.options.config, name), "the checks are %s", list(checkNames()))
+		}
+	}
+	return nil
+}
+
+// openHost opens the host with its baseline and chooses the profile.
+func openHost(o *options) (*session, error) {
+	s, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	if s.host, err = host.Open(o.root); err != nil {
+		return nil, usage(err, "--root names the host's root directory")
+	}
+	s.store = baseline.NewStore(s.host)
+	s.baseline, s.baseErr = s.store.Load()
+	if err := s.chooseProfile(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// chooseProfile takes the named profile, else the one that was recorded, else
+// what the host's files tell.
+func (s *session) chooseProfile() error {
+	name := s.named()
+	if name == "auto" {
+		name = s.detected()
+	}
+	p, err := s.catalog.Profile(name)
+	if err != nil {
+		return usage(err, "or leave --profile out to have it detected")
+	}
+	return s.use(p)
+}
+
+func (s *session) named() string {
+	for _, name := range []string{s.options.profile, s.config.Profile} {
+		if name != "" {
+			return name
+		}
+	}
+	return "auto"
+}
+
+func (s *session) detected() string {
+	if s.baseline != nil && s.baseline.Machine.Same(s.machine()) && slices.Contains(s.catalog.Names(), s.baseline.Profile) {
+		return s.baseline.Profile
+	}
+	name, _ := s.catalog.Detect(s.host)
+	return name
+}
+
+// use makes the profile with the user's additions the session's.
+func (s *session) use(p catalog.Profile) error {
+	s.profile = p.With(s.config.Operations).Without(s.config.Disabled)
+	return s.profile.CheckKinds(checkNames())
+}
+
+func (s *session) machine() baseline.Machine {
+	return baseline.Machine{ID: s.host.MachineID(), Instance: s.host.InstanceID()}
+}
+
+// policy is what Judge needs to know.
+func (s *session) policy(areas []area) drift.Policy {
+	p := drift.Policy{
+		Node: drift.Printable(s.host.Hostname()), Profile: s.profile.Name, Waivers: s.config.Waivers, Language: s.language,
+		Operations: s.profile.In(s.language),
+	}
+	for id, severity := range s.config.Severities {
+		if o, ok := p.Operations[id]; ok {
+			o.Severity, o.Tiers = severity, withSeverity(o.Tiers, severity)
+			p.Operations[id] = o
+		}
+	}
+	for _, a := range areas {
+		p.Checks = append(p.Checks, drift.CheckPolicy{Name: a.name, Condition: a.condition, Operations: s.profile.OperationsOf(a.name)})
+	}
+	return p
+}
+
+// withSeverity caps every tier at the user's severity: what the document already
+// takes lightly stays light.
+func withSeverity(tiers map[string]drift.Tier, severity drift.Severity) map[string]drift.Tier {
+	out := map[string]drift.Tier{}
+	for name, t := range tiers {
+		if t.Severity.Weighs() || t.Severity == "" {
+			t.Severity = severity
+		}
+		out[name] = t
+	}
+	return out
+}
+
+// unusable tells why the baseline cannot be used, nil where it can or where there
+// is none yet.
+func (s *session) unusable() error {
+	if s.baseErr == nil || errors.Is(s.baseErr, baseline.ErrNone) {
+		return nil
+	}
+	return s.baseErr
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

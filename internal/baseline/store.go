@@ -1,0 +1,163 @@
+package baseline
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+const (
+	fileName = "baseline.jsonl"
+	tempName = fileName + ".new"
+	lockName = "lock"
+	maxSize  = 128 << 20
+)
+
+// ErrNone means that nothing has been recorded yet.
+var ErrNone = errors.New("no baseline has been recorded")
+
+// Store is the baseline on the host's disk.
+type Store struct{ root *host.Root }
+
+// NewStore returns the store of the host.
+func NewStore(root *host.Root) *Store { return &Store{root: root} }
+
+// Path names the file, for people.
+func (s *Store) Path() string { return host.StateDir + "/baseline/" + fileName }
+
+// Load reads the baseline. Its errors wrap ErrNone, ErrDamaged, ErrNewer or what
+// the file system says.
+func (s *Store) Load() (*Baseline, error) {
+	dir, err := s.root.State("baseline", false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the baseline: %w", err)
+	}
+	defer dir.Close()
+	data, err := read(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the baseline: %w", err)
+	}
+	return Decode(data)
+}
+
+func read(dir *os.Root) ([]byte, error) {
+	f, err := dir.OpenFile(fileName, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(host.ErrNotRegular, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(data) > maxSize {
+		err = host.ErrTooLarge
+	}
+	return data, err
+}
+
+// AgentOwns tells whether an agent keeps its state on this host: then a check
+// never records.
+func (s *Store) AgentOwns() bool { return s.root.Exists(host.StateDir + "/journal") }
+
+// Save replaces the baseline: after a loss of power the old or the new one is
+// there, whole.
+func (s *Store) Save(b *Baseline) error {
+	data, err := Encode(b)
+	if err != nil {
+		return err
+	}
+	dir, err := s.root.State("baseline", true)
+	if err != nil {
+		return fmt.Errorf("save the baseline: %w", err)
+	}
+	defer dir.Close()
+	if err := replace(dir, data); err != nil {
+		return fmt.Errorf("save the baseline: %w", err)
+	}
+	return nil
+}
+
+func replace(dir *os.Root, data []byte) error {
+	if err := dir.Remove(tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := writeSynced(dir, data); err != nil {
+		return errors.Join(err, dir.Remove(tempName))
+	}
+	if err := dir.Rename(tempName, fileName); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func writeSynced(dir *os.Root, data []byte) error {
+	f, err := dir.OpenFile(tempName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(dir *os.Root) error {
+	f, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Archive moves the baseline aside, whatever is in it, and returns its new name.
+func (s *Store) Archive(now time.Time) (string, error) {
+	dir, err := s.root.State("baseline", false)
+	if err != nil {
+		return "", fmt.Errorf("archive the baseline: %w", err)
+	}
+	defer dir.Close()
+	name := fileName + "." + now.UTC().Format("20060102T150405.000Z")
+	if err := dir.Rename(fileName, name); err != nil {
+		return "", fmt.Errorf("archive the baseline: %w", err)
+	}
+	return host.StateDir + "/baseline/" + name, syncDir(dir)
+}
+
+// ErrLocked means that another nodeguard holds the state.
+var ErrLocked = errors.New("another nodeguard holds the state directory")
+
+// Lock holds the state directory for this process until release is called.
+func (s *Store) Lock() (release func() error, err error) {
+	dir, err := s.root.State("", true)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state: %w", err)
+	}
+	defer dir.Close()
+	f, err := dir.OpenFile(lockName, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrLocked
+		}
+		return nil, fmt.Errorf("lock the state: %w", err)
+	}
+	return f.Close, nil
+}

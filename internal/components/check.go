@@ -1,0 +1,73 @@
+package components
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// Check compares what the node's components run with to what was recorded and to
+// what their documents say.
+type Check struct {
+	root     *host.Root
+	rules    []drift.Bound[Rule]
+	recorded baseline.Scope
+}
+
+// New returns the check of the host's components. recorded is what this check's
+// facts were when the node was accepted; nil where nothing is.
+func New(root *host.Root, rules []drift.Bound[Rule], recorded baseline.Scope) *Check {
+	return &Check{root: root, rules: rules, recorded: recorded}
+}
+
+// Name is "components".
+func (c *Check) Name() string { return "components" }
+
+// Observe looks at all of it each time: it is a few processes and small files.
+func (c *Check) Observe(context.Context, []string) drift.Observation {
+	s := look(c.root, c.recorded)
+	var o drift.Observation
+	var compared []Rule
+	for _, rule := range c.rules {
+		findings, gaps := s.judge(rule)
+		o.Findings = append(o.Findings, findings...)
+		o.Gaps = append(o.Gaps, gaps...)
+		if rule.Rule.Compare != "" {
+			compared = append(compared, rule.Rule)
+		}
+	}
+	if len(compared) > 0 {
+		o.Facts = s.facts(compared)
+	}
+	return o.Sorted()
+}
+
+func (s *scene) judge(rule drift.Bound[Rule]) (findings []drift.Finding, gaps []drift.Gap) {
+	switch r := rule.Rule; {
+	case r.Compare != "":
+		return s.compare(rule.Operation, r)
+	case r.CgroupDrivers != "":
+		return s.cgroupDrivers(rule.Operation)
+	}
+	for _, c := range components {
+		if rule.Rule.about(c) {
+			f, g := s.binary(rule.Operation, c)
+			findings, gaps = append(findings, f...), append(gaps, g...)
+		}
+	}
+	return findings, gaps
+}
+
+// seesHost tells whether the process has the mounts of the host's pid 1, so that
+// its paths are the host's.
+func (s *scene) seesHost(p host.Process) bool {
+	own, err := s.root.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", p.PID))
+	if err != nil {
+		return false
+	}
+	first, err := s.root.Readlink("/proc/1/ns/mnt")
+	return err == nil && own == first
+}

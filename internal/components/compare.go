@@ -1,0 +1,158 @@
+package components
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+const unset = "unset"
+
+// compare returns how the components that the rule is about differ from what was
+// recorded of them. An area that was not there then is added, not drift. The
+// subject of a gap is what the subjects of its findings begin with.
+func (s *scene) compare(operation string, r Rule) (findings []drift.Finding, gaps []drift.Gap) {
+	if s.unlisted != nil {
+		return nil, []drift.Gap{{Operation: operation, Subject: string(r.Component), Reason: s.unlisted.reason, Hint: s.unlisted.hint}}
+	}
+	for _, a := range s.areas {
+		if !r.about(a.component) {
+			continue
+		}
+		if a.fault != nil {
+			gaps = append(gaps, drift.Gap{Operation: operation, Subject: a.prefix, Reason: a.fault.reason, Hint: a.fault.hint})
+			continue
+		}
+		for _, f := range s.differences(a) {
+			if !r.allows(a, f.Subject) {
+				f.Operation = operation
+				findings = append(findings, f)
+			}
+		}
+	}
+	return findings, gaps
+}
+
+func (s *scene) differences(a *area) []drift.Finding {
+	switch {
+	case !s.wasThere(a):
+		return nil
+	case a.state == absent && a.place != "":
+		return []drift.Finding{a.gone(s.recorded[a.name])}
+	case a.state == absent || a.state == "":
+		return nil
+	}
+	var out []drift.Finding
+	for _, key := range s.keys(a) {
+		now, set := a.values[key]
+		was, recorded := s.recorded[a.subject(key)]
+		if set != recorded || now.text != was {
+			out = append(out, a.difference(key, now, set, was, recorded))
+		}
+	}
+	return out
+}
+
+// wasThere tells whether the area has been recorded.
+func (s *scene) wasThere(a *area) bool {
+	was, recorded := s.recorded[a.name]
+	return recorded && was != string(absent)
+}
+
+// keys are those of the area, and those recorded of it.
+func (s *scene) keys(a *area) []string {
+	all := map[string]bool{}
+	for key := range a.values {
+		all[key] = true
+	}
+	for subject := range s.recorded {
+		if key, ok := a.key(subject); ok {
+			all[key] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func (a *area) difference(key string, now value, set bool, was string, recorded bool) drift.Finding {
+	f := a.finding(a.subject(key), now.text, was, a.pending(key, now, set))
+	if !set {
+		f.Observed = unset
+	}
+	if !recorded {
+		f.Supported = unset
+	}
+	if now.file != "" {
+		f.Args["file"] = drift.Printable(now.file)
+	}
+	return f
+}
+
+// gone is the one finding about a configuration that is there no more.
+func (a *area) gone(before string) drift.Finding {
+	return a.finding(a.name, string(absent), before, !a.started.IsZero() && a.later(a.changed))
+}
+
+func (a *area) finding(subject, observed, supported string, pending bool) drift.Finding {
+	f := drift.Finding{
+		Subject: subject, Observed: observed, Supported: supported, State: drift.Active, Baseline: true,
+		Args: map[string]string{"unit": string(a.component)},
+	}
+	if pending {
+		f.State = drift.Pending
+	}
+	if a.place != "" {
+		f.Args["file"] = drift.Printable(a.place)
+	}
+	return f
+}
+
+func (r Rule) allows(a *area, subject string) bool {
+	key, _ := a.key(subject)
+	return slices.ContainsFunc(r.Allow, func(glob string) bool {
+		return drift.Glob(glob, subject) || drift.Glob(glob, key) || drift.Glob("--"+glob, key)
+	})
+}
+
+// facts are what a baseline would record; what is absent is no fact, so that its
+// coming is an addition. What was recorded of an area that could
+// not be looked at now, or of a component that is down, stays.
+func (s *scene) facts(rules []Rule) map[string]drift.Fact {
+	out := map[string]drift.Fact{}
+	local := s.locality()
+	for subject, text := range s.recorded {
+		if s.kept(subject) {
+			out[subject] = drift.Fact{Value: text, Local: local.of(subject, text)}
+		}
+	}
+	for _, a := range s.areas {
+		compared := slices.ContainsFunc(rules, func(r Rule) bool { return r.about(a.component) })
+		if !compared || a.fault != nil || a.state != running && a.state != present {
+			continue
+		}
+		fresh := !s.wasThere(a)
+		out[a.name] = drift.Fact{Value: string(a.state), Fresh: fresh}
+		for key, v := range a.values {
+			subject := a.subject(key)
+			out[subject] = drift.Fact{Value: v.text, Local: local.of(subject, v.text), Fresh: fresh}
+		}
+	}
+	return out
+}
+
+// down tells whether the area is the command line of a component that ran and
+// does not run now: a service that is down has not changed its parameters.
+func (s *scene) down(a *area) bool {
+	return a.place == "" && a.state == absent && s.recorded[a.name] == string(running)
+}
+
+func (s *scene) kept(subject string) bool {
+	for _, a := range s.areas {
+		if _, own := a.key(subject); own || subject == a.name {
+			return a.fault != nil || a.state == "" || s.down(a)
+		}
+	}
+	component, _, _ := strings.Cut(subject, " ")
+	return Component(component) != Kubelet && s.runtimes[Component(component)].config == nil
+}

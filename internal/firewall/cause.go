@@ -1,0 +1,40 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// cause is an error in words that are the same at every look: no descriptor
+// numbers, no pids, nothing out of a file.
+func cause(err error) string {
+	var (
+		errno  syscall.Errno
+		answer dbus.Error
+	)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &answer):
+		return answer.Name
+	default:
+		return err.Error()
+	}
+}
+
+func kernelHint(err error) string {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return "add CAP_NET_ADMIN"
+	case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOPROTOOPT), errors.Is(err, syscall.EPROTONOSUPPORT):
+		return "this kernel does not offer them to a program of this kind; look with iptables-save on the host"
+	default:
+		return "look with nft list ruleset and iptables-save on the host"
+	}
+}

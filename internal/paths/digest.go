@@ -1,0 +1,87 @@
+package paths
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// maxContent is how much of a file is read. Static files of a node are far
+// smaller; of a larger one size and modification time stand for the content.
+const maxContent = 512 << 20
+
+const bufferSize = 256 << 10
+
+// Progress counts what has been read, for people who wait.
+type Progress struct {
+	Files, Bytes atomic.Int64
+}
+
+// digests reads contents on all cores while the walk goes on.
+type digests struct {
+	jobs     chan job
+	workers  sync.WaitGroup
+	progress *Progress
+}
+
+type job struct {
+	file *os.File
+	done func(sha256 string, err error)
+}
+
+func startDigests(ctx context.Context, progress *Progress) *digests {
+	d := &digests{jobs: make(chan job), progress: progress}
+	for range runtime.GOMAXPROCS(0) {
+		d.workers.Go(func() { d.work(ctx) })
+	}
+	return d
+}
+
+func (d *digests) work(ctx context.Context) {
+	buf := make([]byte, bufferSize)
+	for j := range d.jobs {
+		sum, err := d.digest(ctx, j.file, buf)
+		_ = j.file.Close()
+		j.done(sum, err)
+	}
+}
+
+// add hands a file over, which is closed once it is read.
+func (d *digests) add(f *os.File, done func(string, error)) { d.jobs <- job{f, done} }
+
+// wait returns when everything that was handed over is done.
+func (d *digests) wait() {
+	close(d.jobs)
+	d.workers.Wait()
+}
+
+func (d *digests) digest(ctx context.Context, f *os.File, buf []byte) (string, error) {
+	h, content := sha256.New(), host.Content(f)
+	var read int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := content.Read(buf)
+		h.Write(buf[:n])
+		d.progress.Bytes.Add(int64(n))
+		if read += int64(n); read > maxContent {
+			return "", fmt.Errorf("read %s: %w", f.Name(), host.ErrTooLarge)
+		}
+		if err == io.EOF {
+			d.progress.Files.Add(1)
+			return hex.EncodeToString(h.Sum(nil)), nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", f.Name(), err)
+		}
+	}
+}

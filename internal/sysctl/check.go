@@ -1,0 +1,131 @@
+package sysctl
+
+import (
+	"context"
+	"slices"
+
+	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// Name of the check.
+const Name = "sysctl"
+
+// Check judges kernel parameters.
+type Check struct {
+	root      *host.Root
+	rules     []drift.Bound[Rule]
+	nodePorts string
+	recorded  baseline.Scope
+}
+
+// New returns the check. nodePorts is the configured NodePort range, "" where it
+// is to be found out.
+func New(root *host.Root, rules []drift.Bound[Rule], nodePorts string, recorded baseline.Scope) *Check {
+	return &Check{root: root, rules: rules, nodePorts: nodePorts, recorded: recorded}
+}
+
+// Name implements drift.Check.
+func (c *Check) Name() string { return Name }
+
+// BaselineOperations are the operations that cannot be judged without a baseline.
+func (c *Check) BaselineOperations() []string {
+	var ids []string
+	for _, r := range c.rules {
+		if r.Rule.Settings != nil {
+			ids = append(ids, r.Operation)
+		}
+	}
+	return ids
+}
+
+// Observe implements drift.Check. It reads a handful of files whatever only says.
+func (c *Check) Observe(_ context.Context, _ []string) drift.Observation {
+	l := newLook(c)
+	for _, r := range c.rules {
+		if r.Rule.Settings == nil {
+			l.judge(r, l.inForce(r))
+			l.judge(r, l.pending(r))
+		}
+	}
+	l.dropExplained(c.rules)
+	for _, r := range c.rules {
+		if r.Rule.Settings != nil {
+			l.settings(r, c.recorded)
+		}
+	}
+	return l.out.Sorted()
+}
+
+// look is one look at all parameters.
+type look struct {
+	root       *host.Root
+	network    error // why the network's parameters are not the host's
+	interfaces interfaces
+	ports      nodePorts
+	boot       boot
+	bootBlind  bool // some settings could not be read
+	out        drift.Observation
+}
+
+func newLook(c *Check) *look {
+	l := &look{root: c.root, network: c.root.CheckNetwork(), ports: findNodePorts(c.root, c.nodePorts)}
+	if l.network == nil {
+		l.readNetwork(c.rules)
+	}
+	settings, failed := bootSettings(c.root)
+	l.boot, l.bootBlind = newBoot(settings), len(failed) > 0
+	for _, u := range failed {
+		for _, op := range operations(c.rules) {
+			l.gap(op, u.name, u.reason(), "run as root")
+		}
+	}
+	return l
+}
+
+// readNetwork reads what several rules need of the host's network namespace.
+func (l *look) readNetwork(rules []drift.Bound[Rule]) {
+	var err error
+	l.interfaces, err = findInterfaces(l.root)
+	for _, r := range rules {
+		if err != nil && len(r.Rule.Interfaces) > 0 && l.root.Live() {
+			l.gap(r.Operation, r.Rule.subject(), err.Error(), "")
+		}
+	}
+	if reserved, err := l.ports.reserve(l.root); err == nil {
+		l.ports = reserved
+	}
+}
+
+func operations(rules []drift.Bound[Rule]) []string {
+	var ids []string
+	for _, r := range rules {
+		if !slices.Contains(ids, r.Operation) {
+			ids = append(ids, r.Operation)
+		}
+	}
+	return ids
+}
+
+func (l *look) gap(operation, subject, reason, hint string) {
+	l.out.Gaps = append(l.out.Gaps, drift.Gap{Operation: operation, Subject: drift.Printable(subject), Reason: drift.Printable(reason), Hint: hint})
+}
+
+// dropExplained drops findings that another parameter's finding explains: with
+// ip_forward off, no interface forwards.
+func (l *look) dropExplained(rules []drift.Bound[Rule]) {
+	for _, r := range rules {
+		if r.Rule.UnlessOutOf == "" {
+			continue
+		}
+		l.out.Findings = slices.DeleteFunc(l.out.Findings, func(f drift.Finding) bool {
+			_, ofRule := interfaceOf(r.Rule, key(f.Subject))
+			return ofRule && f.Operation == r.Operation && l.found(r.Rule.UnlessOutOf, f.State)
+		})
+	}
+}
+
+func (l *look) found(subject string, state drift.State) bool {
+	return slices.ContainsFunc(l.out.Findings, func(f drift.Finding) bool { return f.Subject == subject && f.State == state })
+}

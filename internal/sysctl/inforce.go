@@ -1,0 +1,78 @@
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// inForce reads the rule's parameter as the kernel has it.
+func (l *look) inForce(r drift.Bound[Rule]) readings {
+	if l.network != nil && r.Rule.perNetwork() {
+		l.gap(r.Operation, r.Rule.subject(), l.network.Error(), hintFor(l.network))
+		return readings{}
+	}
+	return readings{state: drift.Active, scopes: l.scopes(r.Rule), read: func(scope string) (*reading, error) {
+		values, err := readInts(l.root, r.Rule.of(scope))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, l.missing(r.Rule, scope)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &reading{values: values}, nil
+	}}
+}
+
+func hintFor(err error) string {
+	if errors.Is(err, host.ErrForeignNetwork) {
+		return host.HostNetworkHint
+	}
+	return "mount the host's /proc below the root"
+}
+
+func (l *look) scopes(r Rule) []string {
+	if len(r.Interfaces) == 0 {
+		return []string{""}
+	}
+	return l.interfaces.scopes(r)
+}
+
+var errNoParameter = errors.New("the kernel does not show this parameter")
+
+// missing says what the absence of a parameter means. An interface may have
+// vanished, some parameters no longer exist, and a plain tree has what it has.
+func (l *look) missing(r Rule, scope string) error {
+	if isInterface(scope) || r.Absent == "supported" || !l.root.Live() {
+		return nil
+	}
+	return errNoParameter
+}
+
+// readInts reads a parameter made of integers, however they are separated.
+func readInts(root *host.Root, parameter string) ([]int64, error) {
+	fields, err := root.Sysctl(parameter)
+	if err != nil {
+		return nil, err
+	}
+	return parseInts(fields)
+}
+
+func parseInts(fields []string) ([]int64, error) {
+	if len(fields) == 0 {
+		return nil, errors.New("the value is empty")
+	}
+	out := make([]int64, len(fields))
+	for i, f := range fields {
+		v, err := strconv.ParseInt(f, 0, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the value is not made of integers")
+		}
+		out[i] = v
+	}
+	return out, nil
+}

@@ -1,0 +1,73 @@
+package sysctl
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// settingsArea is recorded with the settings, so that a baseline without it is
+// known never to have covered them.
+const settingsArea = "sysctl.d"
+
+// settings compares, key by key, what the administrator's sysctl.d files set with
+// what was recorded. Comments, order and file names do not count.
+func (l *look) settings(r drift.Bound[Rule], recorded baseline.Scope) {
+	now := map[string]setting{settingsArea: {value: "read"}}
+	for _, s := range l.boot.settings {
+		if !s.bare && matchAny(r.Rule.Settings.Files, s.file) && !matchAny(r.Rule.Settings.Except, s.file) {
+			now[drift.Printable(host.SysctlName(s.key))] = s
+		}
+	}
+	_, covered := recorded[settingsArea]
+	if l.out.Facts == nil {
+		l.out.Facts = map[string]drift.Fact{}
+	}
+	for name, s := range now {
+		l.out.Facts[name] = drift.Fact{Value: shown(name, s.value), Fresh: !covered}
+	}
+	if covered {
+		l.compareSettings(r.Operation, recorded, now)
+	}
+}
+
+// shown is the value with single spaces. The few parameters that hold a secret
+// tell only that they are set.
+func shown(name, value string) string {
+	if strings.Contains(name, "secret") || strings.HasSuffix(name, "_key") {
+		return "set"
+	}
+	return drift.Printable(strings.Join(strings.Fields(value), " "))
+}
+
+func (l *look) compareSettings(operation string, recorded baseline.Scope, now map[string]setting) {
+	for name, s := range now {
+		was, known := recorded[name]
+		if is := shown(name, s.value); !known || was != is {
+			if !known {
+				was = "unset"
+			}
+			l.settingFinding(operation, name, is+" ("+drift.Printable(s.file)+":"+strconv.Itoa(s.line)+")", was)
+		}
+	}
+	for name, was := range recorded {
+		if _, set := now[name]; !set && !l.bootBlind {
+			l.settingFinding(operation, name, "unset", was)
+		}
+	}
+}
+
+// settingFinding is pending: the files speak at the next boot. Parameters that a
+// rule of their own judges are left to it.
+func (l *look) settingFinding(operation, name, observed, supported string) {
+	if l.found(name, drift.Pending) {
+		return
+	}
+	l.out.Findings = append(l.out.Findings, drift.Finding{
+		Operation: operation, Subject: name, Observed: observed, Supported: supported, State: drift.Pending, Baseline: true,
+		Args: map[string]string{"assignment": name + " = " + supported},
+	})
+}

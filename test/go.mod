@@ -1,0 +1,3 @@
+module github.com/nodeguard/nodeguard/test
+
+go 1.26
