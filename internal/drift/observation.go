@@ -76,7 +76,8 @@ type Bound[R any] struct {
 	Rule      R
 }
 
-// Sorted returns the observation with findings and gaps in a stable order.
+// Sorted returns the observation with findings and gaps in a stable order, and
+// each gap once.
 func (o Observation) Sorted() Observation {
 	slices.SortFunc(o.Findings, func(a, b Finding) int {
 		return strings.Compare(a.Operation+"\x00"+a.Subject+"\x00"+string(a.State), b.Operation+"\x00"+b.Subject+"\x00"+string(b.State))
@@ -84,5 +85,6 @@ func (o Observation) Sorted() Observation {
 	slices.SortFunc(o.Gaps, func(a, b Gap) int {
 		return strings.Compare(a.Operation+"\x00"+a.Subject+"\x00"+a.Reason, b.Operation+"\x00"+b.Subject+"\x00"+b.Reason)
 	})
+	o.Gaps = slices.Compact(o.Gaps)
 	return o
 }

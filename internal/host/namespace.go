@@ -41,6 +41,6 @@ func (r *Root) netInode(pid string) (uint64, error) {
 }
 
 func (r *Root) ownNetInode() (uint64, error) {
-	e, err := statx(unix.AT_FDCWD, "/proc/self/net/dev", 0)
+	e, err := statx(unix.AT_FDCWD, "/proc/thread-self/net/dev", 0)
 	return e.Inode, err
 }
