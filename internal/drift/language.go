@@ -24,13 +24,13 @@ func (l Language) say(en, zh string, args ...any) string {
 // Finding says a finding in one clause: name, value, supported value.
 func (l Language) Finding(f FindingReport) string {
 	clause := l.say("%s is %s", "%s 为 %s", f.Subject, f.Observed)
-	if f.State == Pending {
-		clause = l.say("%s will be %s after a restart", "%s 重启后将为 %s", f.Subject, f.Observed)
-	}
 	if f.Supported != "" {
 		clause += l.say(", supported %s", "，支持 %s", f.Supported)
 	}
 	clause += l.say(" (%s", "（%s", f.Operation)
+	if f.State == Pending {
+		clause += l.say(", pending", "，待生效")
+	}
 	if f.Waiver != nil {
 		clause += l.say(", waived", "，已豁免")
 	} else if !f.Severity.Weighs() {

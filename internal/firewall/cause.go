@@ -31,7 +31,7 @@ func cause(err error) string {
 func kernelHint(err error) string {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return "add CAP_NET_ADMIN"
+		return "run as root with CAP_NET_ADMIN"
 	case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOPROTOOPT), errors.Is(err, syscall.EPROTONOSUPPORT):
 		return "this kernel does not offer them to a program of this kind; look with iptables-save on the host"
 	default:

@@ -3,6 +3,7 @@ package firewall
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -73,11 +74,13 @@ func (c *Check) gatherFiles(f *facts) {
 	}
 }
 
+// gatherUnits asks for those services alone that leave a trace: a host without
+// any has nothing that systemd could tell.
 func (c *Check) gatherUnits(ctx context.Context, f *facts) {
 	var names []string
-	for _, s := range services {
-		if c.wants(s.name) {
-			names = append(names, s.name)
+	for _, name := range slices.Sorted(maps.Keys(f.traces)) {
+		if f.traces[name].present {
+			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {

@@ -75,7 +75,7 @@ func nftablesConfig(f files) (config, error) {
 
 func isYes(value string) bool { return strings.EqualFold(value, "yes") }
 
-// assignments are the values of a file of shell assignments; the last one of a
+// parseAssignments returns the values of a file of shell assignments; the last one of a
 // name counts.
 func parseAssignments(data []byte) map[string]string {
 	out := map[string]string{}

@@ -176,7 +176,7 @@ func (j *judgement) deletion(t table) map[string]string {
 // missing adds the gaps that matter to the operation.
 func (j *judgement) missing() {
 	for _, g := range j.gaps {
-		if _, ofService := serviceNamed(g.subject); ofService && !slices.Contains(j.rule.Services, g.subject) {
+		if isService(g.subject) && !slices.Contains(j.rule.Services, g.subject) {
 			continue
 		}
 		j.out.Gaps = append(j.out.Gaps, drift.Gap{Operation: j.operation, Subject: g.subject, Reason: g.reason, Hint: g.hint})

@@ -241,6 +241,7 @@ func TestDrop(t *testing.T) {
 		"INPUT policy beside it":    {filter(legacy, chain{name: "INPUT", hook: "input", drops: true}, chain{name: "DOCKER"}), "chain INPUT, policy drop"},
 		"own rule in FORWARD, too":  {filter(legacy, chain{name: "FORWARD", hook: "forward", drops: true, rules: []rule{dropRule}}, chain{name: "DOCKER"}), "chain FORWARD, drop rule"},
 		"Kubernetes' chain":         {filter(legacy, chain{name: "INPUT", hook: "input", rules: []rule{toKube}}, kube), ""},
+		"Kubernetes' base chain":    {filter(nfTables, chain{name: "KUBE-INPUT", hook: "input", drops: true}), ""},
 		"what Kubernetes jumps to":  {filter(legacy, chain{name: "INPUT", hook: "input", rules: []rule{toKube}}, chain{name: "KUBE-FIREWALL", rules: []rule{{to: []string{"x"}}}}, chain{name: "x", rules: []rule{dropRule}}), ""},
 		"own rule after Kubernetes": {filter(legacy, chain{name: "INPUT", hook: "input", rules: []rule{toKube, dropRule}}, kube), "chain INPUT, drop rule"},
 		"to the metadata server":    {filter(legacy, chain{name: "FORWARD", hook: "forward", rules: []rule{metadata}}), ""},

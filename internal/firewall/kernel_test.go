@@ -101,7 +101,8 @@ func onHost(t *testing.T, files map[string]string, script string, before ...stri
 	}
 	var stdout, stderr bytes.Buffer
 	child := exec.Command(self, append(append([]string{script}, before...), self)...)
-	child.Env = append(os.Environ(), roleVariable+"=host", treeVariable+"="+dir, "TESTDATA="+testdata)
+	child.Env = append(os.Environ(), roleVariable+"=host", treeVariable+"="+dir, "TESTDATA="+testdata,
+		"GORACE=atexit_sleep_ms=0") // the race detector would sleep a second in each
 	child.Stdout, child.Stderr = &stdout, &stderr
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET}
 	if os.Geteuid() != 0 {
@@ -213,6 +214,14 @@ func TestRulesInTheKernel(t *testing.T) {
 			"nft 'table inet filter { chain no { drop; }; chain input { type filter hook input priority 0; tcp dport vmap { 22 : accept, 23 : goto no }; }; }'",
 			[]string{"nftables table inet filter: enforcing (chain no, drop rule)" + foreign + " family=inet table=filter"},
 		},
+		"reject": {
+			"nft 'table inet filter { chain input { type filter hook input priority 0; tcp dport 23 reject; }; }'",
+			[]string{"nftables table inet filter: enforcing (chain input, drop rule)" + foreign + " family=inet table=filter"},
+		},
+		"a drop of all from the address": {
+			withNFT("$IPT -A FORWARD -s 168.63.129.16 -j DROP"),
+			[]string{"nftables table ip filter: enforcing (chain FORWARD, drop rule)" + foreign + " family=ip table=filter"},
+		},
 		"reject in IPv6": {
 			"ip6tables-nft -A INPUT -j REJECT", []string{"nftables table ip6 filter: enforcing (chain INPUT, drop rule)" + foreign + " family=ip6 table=filter"},
 		},
@@ -268,8 +277,8 @@ func TestWithoutNetAdminNothingIsKnown(t *testing.T) {
 	installed := map[string]string{"usr/sbin/ufw": ""}
 	got := onHost(t, installed, "iptables-legacy -A INPUT -j DROP", "setpriv", "--bounding-set=-net_admin", "--")
 	diff(t, []string{
-		`cannot tell "": the kernel's iptables-legacy tables cannot be read: operation not permitted (add CAP_NET_ADMIN)`,
-		`cannot tell "": the kernel's nf_tables cannot be read: operation not permitted (add CAP_NET_ADMIN)`,
+		`cannot tell "": the kernel's iptables-legacy tables cannot be read: operation not permitted (run as root with CAP_NET_ADMIN)`,
+		`cannot tell "": the kernel's nf_tables cannot be read: operation not permitted (run as root with CAP_NET_ADMIN)`,
 	}, got)
 }
 
@@ -308,4 +317,8 @@ func TestDeadBus(t *testing.T) {
 	if strings.Contains(strings.Join(got, "\n"), "/fd/") {
 		t.Error("a descriptor's number makes each look another")
 	}
+}
+
+func TestWithoutServicesNoBusIsNeeded(t *testing.T) {
+	diff(t, nil, onHost(t, map[string]string{"run/systemd/system/x": ""}, ":"))
 }

@@ -88,7 +88,7 @@ func TestParseLegacy(t *testing.T) {
 				t.Errorf("-want +got:\n%s", d)
 			}
 			for cut := 1; cut < len(data); cut++ {
-				if _, err := l.entries(data[:cut]); err != nil && !errors.Is(err, errTruncated) {
+				if _, err := l.entries(data[:cut:cut]); err != nil && !errors.Is(err, errTruncated) {
 					t.Fatalf("cut at %d: %v", cut, err)
 				}
 			}
@@ -96,6 +96,22 @@ func TestParseLegacy(t *testing.T) {
 				t.Errorf("a short info gives %v", err)
 			}
 		})
+	}
+}
+
+func TestParseLegacyRefusesSizes(t *testing.T) {
+	for name, sizes := range map[string][2]uint16{
+		"no size":            {112, 0},
+		"target in the head": {111, 152},
+		"target too short":   {112, 147},
+		"beyond the end":     {112, 153},
+	} {
+		b := standard(layout4, 0)
+		binary.NativeEndian.PutUint16(b[layout4.offsets:], sizes[0])
+		binary.NativeEndian.PutUint16(b[layout4.offsets+2:], sizes[1])
+		if _, err := layout4.entries(b); !errors.Is(err, errTruncated) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

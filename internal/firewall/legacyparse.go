@@ -98,7 +98,7 @@ func (e entry) rule(byOffset map[int]string) rule {
 	switch {
 	case e.target == "REJECT" || e.target == "" && e.verdict == verdictDrop:
 		out.drop = true
-	case e.target == "" && e.verdict >= 0 && int(e.verdict) != e.next:
+	case e.target == "" && e.verdict >= 0: // without a target, to the next rule
 		if name, ok := byOffset[int(e.verdict)]; ok {
 			out.to = []string{name}
 		}

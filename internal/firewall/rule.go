@@ -46,7 +46,7 @@ func (r Rule) Validate() error {
 		return errors.New("ruleSets without ignore: the rules of kube-proxy would be a firewall")
 	}
 	for _, name := range r.Services {
-		if _, ok := serviceNamed(name); !ok {
+		if !isService(name) {
 			return fmt.Errorf("services: %q is none that is known", name)
 		}
 	}

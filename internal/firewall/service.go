@@ -30,11 +30,9 @@ var services = [...]service{
 	{name: "nftables", owns: nothing, config: nftablesConfig},
 }
 
-func serviceNamed(name string) (service, bool) {
-	if i := slices.IndexFunc(services[:], func(s service) bool { return s.name == name }); i >= 0 {
-		return services[i], true
-	}
-	return service{}, false
+// isService tells whether the name is one of theirs.
+func isService(name string) bool {
+	return slices.ContainsFunc(services[:], func(s service) bool { return s.name == name })
 }
 
 // ofFirewalld knows both of its backends.

@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 
+	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
 
 	"github.com/nodeguard/nodeguard/internal/host"
@@ -17,7 +18,6 @@ import (
 const (
 	systemBus  = "/run/dbus/system_bus_socket"
 	privateBus = "/run/systemd/private"
-	manager    = "org.freedesktop.systemd1.Manager."
 )
 
 // readUnits asks systemd for the units of the services, over the system bus or,
@@ -37,7 +37,7 @@ func readUnits(ctx context.Context, root *host.Root, services []string) (map[str
 func askBus(ctx context.Context, root *host.Root, socket string, services []string) (map[string]unit, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	bus, err := dialBus(ctx, root, socket)
+	bus, err := systemd.NewConnection(func() (*dbus.Conn, error) { return dialBus(ctx, root, socket) })
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", socket, err)
 	}
@@ -54,18 +54,17 @@ func askBus(ctx context.Context, root *host.Root, socket string, services []stri
 }
 
 // list asks for the units alone, or for all of them where systemd is older than 230.
-func list(ctx context.Context, bus *dbus.Conn, names []string) (states []unitStatus, files []unitFile, err error) {
-	systemd := bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	err = systemd.CallWithContext(ctx, manager+"ListUnitsByNames", 0, names).Store(&states)
+func list(ctx context.Context, bus *systemd.Conn, names []string) (states []systemd.UnitStatus, files []systemd.UnitFile, err error) {
+	states, err = bus.ListUnitsByNamesContext(ctx, names)
 	if unknownMethod(err) {
-		err = systemd.CallWithContext(ctx, manager+"ListUnits", 0).Store(&states)
+		states, err = bus.ListUnitsContext(ctx)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("list units: %w", err)
 	}
-	err = systemd.CallWithContext(ctx, manager+"ListUnitFilesByPatterns", 0, []string{}, names).Store(&files)
+	files, err = bus.ListUnitFilesByPatternsContext(ctx, nil, names)
 	if unknownMethod(err) {
-		err = systemd.CallWithContext(ctx, manager+"ListUnitFiles", 0).Store(&files)
+		files, err = bus.ListUnitFilesContext(ctx)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("list unit files: %w", err)
@@ -78,22 +77,9 @@ func unknownMethod(err error) bool {
 	return errors.As(err, &answer) && answer.Name == "org.freedesktop.DBus.Error.UnknownMethod"
 }
 
-// unitStatus is one row of ListUnitsByNames.
-type unitStatus struct {
-	Name, Description, LoadState, ActiveState, SubState, Followed string
-
-	Path    dbus.ObjectPath
-	JobID   uint32
-	JobType string
-	JobPath dbus.ObjectPath
-}
-
-// unitFile is one row of ListUnitFilesByPatterns.
-type unitFile struct{ Path, State string }
-
 // unitsOf joins both answers. systemd answers with a unit's own name, so one that
 // was asked for by an alias answers with another's.
-func unitsOf(services []string, states []unitStatus, files []unitFile) map[string]unit {
+func unitsOf(services []string, states []systemd.UnitStatus, files []systemd.UnitFile) map[string]unit {
 	units := map[string]unit{}
 	for _, s := range services {
 		var u unit
@@ -105,8 +91,8 @@ func unitsOf(services []string, states []unitStatus, files []unitFile) map[strin
 		}
 		for _, file := range files {
 			if path.Base(file.Path) == s+".service" {
-				u.enabled = file.State == "enabled"
-				u.sysv = file.State == "generated"
+				u.enabled = file.Type == "enabled"
+				u.sysv = file.Type == "generated"
 			}
 		}
 		units[s] = u

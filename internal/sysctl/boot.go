@@ -12,24 +12,34 @@ type boot struct {
 	explicit map[string]bool
 }
 
-// newBoot orders settings as they take effect: of a key set twice the last one
-// holds, and stands where it is unless it only repeats the value.
-func newBoot(settings []setting) boot {
+// newBoot orders settings as they take effect. sysctl(8) applies them one after
+// the other. systemd-sysctl keeps one setting a key, the last, which stands where
+// it is unless it only repeats the value; so there a later "-key" withdraws what
+// was set.
+func newBoot(settings []setting, bySystemd bool) boot {
 	b := boot{explicit: map[string]bool{}}
 	for _, s := range settings {
-		i := slices.IndexFunc(b.settings, func(o setting) bool { return o.key == s.key })
-		if i >= 0 {
-			if o := b.settings[i]; o.value == s.value && o.bare == s.bare {
-				continue
-			}
-			b.settings = slices.Delete(b.settings, i, i+1)
+		if bySystemd {
+			b.replace(s)
+		} else {
+			b.settings = append(b.settings, s)
 		}
-		b.settings = append(b.settings, s)
 		if !s.glob() {
 			b.explicit[s.key] = true
 		}
 	}
 	return b
+}
+
+func (b *boot) replace(s setting) {
+	i := slices.IndexFunc(b.settings, func(o setting) bool { return o.key == s.key })
+	if i >= 0 {
+		if o := b.settings[i]; o.value == s.value && o.bare == s.bare {
+			return
+		}
+		b.settings = slices.Delete(b.settings, i, i+1)
+	}
+	b.settings = append(b.settings, s)
 }
 
 // lookup returns the last setting that reaches any of the keys, which are names

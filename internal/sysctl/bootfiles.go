@@ -32,13 +32,14 @@ type unreadable struct {
 	err  error
 }
 
-// bootSettings are the settings that the next boot applies, in the order of the
-// files: by base name, whatever directory they are in. Where systemd-sysctl is
-// installed it applies them and knows no sysctl.conf; elsewhere `sysctl --system`
-// does, and reads sysctl.conf last.
-func bootSettings(root *host.Root) ([]setting, []unreadable) {
+// readBoot reads what the next boot sets, in the order of the files: by base name,
+// whatever directory they are in. Where systemd-sysctl is installed it applies
+// them and knows no sysctl.conf; elsewhere `sysctl --system` does, and reads
+// sysctl.conf last.
+func readBoot(root *host.Root) (boot, []unreadable) {
 	files, failed := bootFiles(root)
-	if !root.Exists(systemdTool) && !root.Exists(systemdTool2) {
+	bySystemd := root.Exists(systemdTool) || root.Exists(systemdTool2)
+	if !bySystemd {
 		files = append(files, sysctlConf)
 	}
 	var out []setting
@@ -52,7 +53,7 @@ func bootSettings(root *host.Root) ([]setting, []unreadable) {
 			out = append(out, parseSettings(name, data)...)
 		}
 	}
-	return out, failed
+	return newBoot(out, bySystemd), failed
 }
 
 // bootFiles lists the files of the directories, the masked ones included.

@@ -74,8 +74,9 @@ func newLook(c *Check) *look {
 	if l.network == nil {
 		l.readNetwork(c.rules)
 	}
-	settings, failed := bootSettings(c.root)
-	l.boot, l.bootBlind = newBoot(settings), len(failed) > 0
+	var failed []unreadable
+	l.boot, failed = readBoot(c.root)
+	l.bootBlind = len(failed) > 0
 	for _, u := range failed {
 		for _, op := range operations(c.rules) {
 			l.gap(op, u.name, u.reason(), "run as root")
