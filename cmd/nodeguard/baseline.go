@@ -198,7 +198,10 @@ func (s *session) acceptBaseline(ctx context.Context, subjects []string, reason 
 	if err != nil {
 		return usage(err, "an agent on this host accepts by annotation, or by its own baseline accept")
 	}
-	defer release()
+	return errors.Join(s.acceptLocked(ctx, subjects, reason), release())
+}
+
+func (s *session) acceptLocked(ctx context.Context, subjects []string, reason string) error {
 	damaged := s.unusable() != nil
 	if damaged {
 		s.baseErr = baseline.ErrNone

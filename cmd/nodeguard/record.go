@@ -27,8 +27,8 @@ func (s *session) archive() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer release()
-	return s.store.Archive(now())
+	archived, err := s.store.Archive(now())
+	return archived, errors.Join(err, release())
 }
 
 // record keeps a first look, and adds to an older baseline what it never covered.

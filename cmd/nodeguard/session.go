@@ -128,7 +128,11 @@ func (s *session) detected() string {
 
 // use makes the profile with the user's additions the session's.
 func (s *session) use(p catalog.Profile) error {
-	s.profile = p.With(s.config.Operations).Without(s.config.Disabled)
+	p, err := p.With(s.config.Operations)
+	if err != nil {
+		return usage(err, "docs/reference.yaml documents every key")
+	}
+	s.profile = p.Without(s.config.Disabled)
 	return s.profile.CheckKinds(checkNames())
 }
 

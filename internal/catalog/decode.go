@@ -78,7 +78,7 @@ func (f *File) operation(node ast.Node) (Operation, error) {
 	if err := f.part(node, &o); err != nil {
 		return o, err
 	}
-	o.file, o.node = f, node
+	o.file, o.node, o.ruled = f, node, f
 	if err := o.validate(); err != nil {
 		return o, f.at(node, fmt.Errorf("operation %s: %w", o.ID, err))
 	}

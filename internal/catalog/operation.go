@@ -38,11 +38,13 @@ type Operation struct {
 	Recovery  Recovery        `yaml:"recovery"`
 	Source    Source          `yaml:"source"`
 	Tiers     map[string]Tier `yaml:"tiers"`
-	// Rules by the name of the check that decodes them.
+	// Rules by the name of the check that decodes them. An operation that replaces
+	// another and has none is detected as that one is.
 	Rules map[string][]ast.Node `yaml:"rules"`
 
-	file *File // for its rules, and for errors
-	node ast.Node
+	file  *File // where it stands
+	node  ast.Node
+	ruled *File // where its rules stand
 }
 
 // Recovery is the documented way back.
@@ -88,8 +90,8 @@ func (o Operation) validate() error {
 		return errors.New("impact needs en and zh")
 	case o.Source.Document == "":
 		return errors.New("source.document is missing")
-	case len(o.Rules) == 0:
-		return errors.New("rules is missing")
+	case len(o.Rules) == 0 && len(o.Replaces) != 1:
+		return errors.New("rules is missing: only an operation that replaces exactly one takes over the rules of that")
 	}
 	if err := validSeverity(o.Severity); err != nil {
 		return err

@@ -105,10 +105,21 @@ func (c *Catalog) Profile(name string) (Profile, error) {
 		p.Operations = p.over(base.Operations)
 		above = base.extends
 	}
-	return p, nil
+	return p, p.complete()
 }
 
-// over adds the base's operations that the profile does not replace.
+// complete finds an operation that should have taken its rules over and did not.
+func (p Profile) complete() error {
+	for _, o := range p.Operations {
+		if len(o.Rules) == 0 {
+			return o.file.at(o.node, fmt.Errorf("operation %s: there is no %s to take the rules of", o.ID, o.Replaces[0]))
+		}
+	}
+	return nil
+}
+
+// over adds the base's operations that the profile does not replace, and takes
+// the rules of those that it replaces without rules of its own.
 func (p Profile) over(base []Operation) []Operation {
 	replaced := map[string]bool{}
 	for _, o := range p.Operations {
@@ -122,15 +133,20 @@ func (p Profile) over(base []Operation) []Operation {
 		if !replaced[o.ID] {
 			out = append(out, o)
 		}
+		for i := range out {
+			if len(out[i].Rules) == 0 && out[i].Replaces[0] == o.ID {
+				out[i].Rules, out[i].ruled = o.Rules, o.ruled
+			}
+		}
 	}
 	return out
 }
 
 // With returns the profile with operations of the user's: one with a known id
 // takes the place of that operation.
-func (p Profile) With(own []Operation) Profile {
+func (p Profile) With(own []Operation) (Profile, error) {
 	p.Operations = Profile{Operations: own}.over(p.Operations)
-	return p
+	return p, p.complete()
 }
 
 // Without returns the profile without the operations of these ids.

@@ -16,12 +16,12 @@ func Rules[R any](p Profile, check string) ([]drift.Bound[R], error) {
 	for _, o := range p.Operations {
 		for _, node := range o.Rules[check] {
 			var rule R
-			if err := o.file.part(node, &rule); err != nil {
+			if err := o.ruled.part(node, &rule); err != nil {
 				return nil, err
 			}
 			if v, ok := any(rule).(interface{ Validate() error }); ok {
 				if err := v.Validate(); err != nil {
-					return nil, o.file.at(node, fmt.Errorf("operation %s: %w", o.ID, err))
+					return nil, o.ruled.at(node, fmt.Errorf("operation %s: %w", o.ID, err))
 				}
 			}
 			out = append(out, drift.Bound[R]{Operation: o.ID, Rule: rule})

@@ -17,7 +17,7 @@ var errNoCertificate = errors.New("no certificate in it")
 // rotating is the value of a link that kubelet moves from certificate to
 // certificate: as long as it stays in its directory only the identity of the
 // certificate counts, not the name, the serial or the key.
-func rotating(dir *host.Dir, name, target string) (value, error) {
+func rotating(dir *host.Dir, target string) (value, error) {
 	v := value{kind: "link"}
 	if sibling(target) == "" {
 		v.add("to", target)

@@ -44,7 +44,7 @@ func (c *comparison) target(t target) {
 		c.changed(t, t.subject, was, absent)
 	default:
 		c.changed(t, t.subject, was, now.Value)
-		if !c.mountChanged(t) {
+		if !c.mountChanged(t) && parseValue(was).kind == parseValue(now.Value).kind {
 			c.below(t)
 		}
 	}

@@ -135,8 +135,12 @@ func (l *look) gap(t target, subject string, err error, hint string) {
 
 // reason is what failed, without the path that the subject names already.
 func reason(err error) string {
+	var errno unix.Errno
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	switch {
+	case errors.As(err, &errno):
+		err = errno
+	case errors.As(err, &path):
 		err = path.Err
 	}
 	return drift.Printable(err.Error())

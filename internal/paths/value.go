@@ -103,6 +103,9 @@ func difference(recorded, now string) (observed, supported string) {
 	if was.kind != is.kind {
 		return is.kind, was.kind
 	}
+	if a, b := was.get("mounted"), is.get("mounted"); a != b {
+		return phrase("mounted", b), phrase("mounted", a) // whatever else differs is the other's
+	}
 	var o, s []string
 	for _, name := range attributeNames(was, is) {
 		if a, b := was.get(name), is.get(name); a != b {

@@ -116,18 +116,18 @@ func (l *look) link(t target, d *host.Dir, v value, rel, name string) error {
 	if err != nil {
 		return err
 	}
-	local := false
-	if matchAny(t.rule.Rotating, rel) {
-		if v, err = rotating(d, name, relativeTo(path.Join(t.path, path.Dir(rel)), to)); err != nil {
+	rotates := matchAny(t.rule.Rotating, rel)
+	switch {
+	case rotates:
+		if v, err = rotating(d, relativeTo(path.Join(t.path, path.Dir(rel)), to)); err != nil {
 			return err
 		}
-		local = true
-	} else if !t.rule.static(rel) {
-		return nil
-	} else {
+	case t.rule.static(rel):
 		v.add("to", drift.Printable(to))
+	default:
+		return nil
 	}
-	l.set(t.subject+"/"+drift.Printable(rel), fact(v, local))
+	l.set(t.subject+"/"+drift.Printable(rel), fact(v, rotates))
 	return nil
 }
 

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write what nodeguard prints into the golden files of the scripts")
+
+func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // the modes of a script's files are looked at
+	testscript.Main(m, map[string]func(){"nodeguard": main})
+}
+
+// TestScripts runs the cases of testdata/script: the tree of a host, what happens
+// to it, and what nodeguard says. A new case is a new file there.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"check": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) == 0 {
+					ts.Fatalf("usage: check CODE [FLAG…]")
+				}
+				exits(ts, args[0], append([]string{"check", "--root", "host"}, args[1:]...))
+			},
+			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) == 0 {
+					ts.Fatalf("usage: exits CODE [ARG…]")
+				}
+				exits(ts, args[0], args[1:])
+			},
+			"append":      appendLine,
+			"certificate": certificate,
+		},
+	})
+}
+
+// exits runs nodeguard, wants the exit code and keeps the output without what
+// differs from run to run.
+func exits(ts *testscript.TestScript, want string, args []string) {
+	got := 0
+	if err := ts.Exec("nodeguard", args...); err != nil {
+		var failed *exec.ExitError
+		if !errors.As(err, &failed) {
+			ts.Fatalf("%v", err)
+		}
+		got = failed.ExitCode()
+	}
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	fmt.Fprint(ts.Stdout(), steady(stdout))
+	fmt.Fprint(ts.Stderr(), stderr)
+	if strconv.Itoa(got) != want {
+		ts.Fatalf("nodeguard exits %d, want %s", got, want)
+	}
+}
+
+// unsteady are the parts of a report that differ from run to run or from machine
+// to machine, with what stands for them.
+var unsteady = []struct {
+	form *regexp.Regexp
+	word string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+	{regexp.MustCompile(`(durationSeconds"?: )[0-9.e-]+`), "${1}0.001"},
+	{regexp.MustCompile(`( time=")[0-9.]+"`), `${1}0.001"`},
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:DIGEST"},
+}
+
+func steady(s string) string {
+	for _, u := range unsteady {
+		s = u.form.ReplaceAllString(s, u.word)
+	}
+	return s
+}
+
+// appendLine writes into the file as it is, without replacing it.
+func appendLine(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: append FILE LINE")
+	}
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
+	ts.Check(err)
+	_, err = fmt.Fprintln(f, args[1])
+	ts.Check(errors.Join(err, f.Close()))
+}
+
+// certificate writes a client certificate with its key, as kubelet keeps them.
+func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: certificate FILE ISSUER SUBJECT")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	ts.Check(err)
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: args[1]}}
+	issued := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{Organization: []string{"system:nodes"}, CommonName: args[2]},
+		NotBefore: time.Now(), NotAfter: time.Now().AddDate(1, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, issued, issuer, key.Public(), key)
+	ts.Check(err)
+	private, err := x509.MarshalECPrivateKey(key)
+	ts.Check(err)
+	var both bytes.Buffer
+	ts.Check(errors.Join(
+		pem.Encode(&both, &pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.Encode(&both, &pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
+		os.WriteFile(ts.MkAbs(args[0]), both.Bytes(), 0o600),
+	))
+}

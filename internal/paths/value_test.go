@@ -1,0 +1,49 @@
+package paths
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func FuzzParseValue(f *testing.F) {
+	for _, s := range []string{"file mode=0644 owner=0:0 links=1 sha256=aa", `link to="a b" owner=0:0`, "absent", `x a="`, `x a="\x`, "x =", "x a=b=c", " "} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		v := parseValue(s)
+		if again := parseValue(v.String()); !cmp.Equal(v, again, cmp.AllowUnexported(value{}, attr{})) && v.kind != "" {
+			t.Errorf("%q: %+v, then %+v", s, v, again)
+		}
+		difference("file mode=0644", s)
+		mountDifference("ext4 point=/ inode=1 boot=x", s)
+	})
+}
+
+func TestRuleReachesWhatItMatches(t *testing.T) {
+	r := Rule{Content: []string{"config.yaml", "pki/*", "config.d/**"}, Exclude: []string{"config.d/tmp/**"}}
+	for dir, want := range map[string]bool{"pki": true, "pki/x": false, "pods": false, "config.d": true, "config.d/a/b": true, "config.d/tmp": false, "config.yaml": false} {
+		if got := r.below(dir); got != want {
+			t.Errorf("below(%q) = %t", dir, got)
+		}
+	}
+	for entry, want := range map[string]bool{"config.yaml": true, "pki/ca.crt": true, "pki": false, "pods/config.yaml": false, "config.d/tmp/x": false} {
+		if got := r.static(entry); got != want {
+			t.Errorf("static(%q) = %t", entry, got)
+		}
+	}
+}
+
+func TestRuleValidate(t *testing.T) {
+	for name, r := range map[string]Rule{
+		"no paths":       {},
+		"relative path":  {Paths: []string{"etc"}},
+		"unclean path":   {Paths: []string{"/etc/../x"}},
+		"broken glob":    {Paths: []string{"/etc"}, Content: []string{"[a"}},
+		"unknown appear": {Paths: []string{"/etc"}, Appears: "ignore"},
+	} {
+		if r.Validate() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
