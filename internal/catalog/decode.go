@@ -21,7 +21,8 @@ type File struct {
 // DecodeFile decodes a YAML file strictly; errors begin with FILE:LINE:COLUMN.
 func DecodeFile(name string, data []byte, into any) (*File, error) {
 	f := &File{name: name, decoder: yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())}
-	if err := f.decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+	err := safely(func() error { return f.decoder.Decode(into) })
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, positioned(name, err)
 	}
 	return f, nil
@@ -29,7 +30,20 @@ func DecodeFile(name string, data []byte, into any) (*File, error) {
 
 // part decodes a part of the file.
 func (f *File) part(node ast.Node, into any) error {
-	return positioned(f.name, f.decoder.DecodeFromNode(node, into))
+	if node == nil {
+		return fmt.Errorf("%s: an entry of a list is empty", f.name)
+	}
+	return positioned(f.name, safely(func() error { return f.decoder.DecodeFromNode(node, into) }))
+}
+
+// safely turns a panic of the decoder, which is not ours, into an error.
+func safely(decode func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New("it cannot be decoded as YAML")
+		}
+	}()
+	return decode()
 }
 
 // positioned turns an error of the decoder into one line with its place.

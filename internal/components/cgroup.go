@@ -43,7 +43,7 @@ func (s *scene) cgroupDrivers(operation string) ([]drift.Finding, []drift.Gap) {
 		Operation: operation, Subject: cgroupSubject, State: drift.Active,
 		Observed:  fmt.Sprintf("%s %s, %s %s", kubelet.component, kubelet.name, theirs.component, theirs.name),
 		Supported: "the same in both",
-		Args:      map[string]string{"file": runtime.config.place, "unit": string(theirs.component)},
+		Args:      map[string]string{"file": drift.Printable(runtime.config.place), "unit": string(theirs.component)},
 	}
 	if kubelet.pending || theirs.pending {
 		f.State = drift.Pending
@@ -53,7 +53,7 @@ func (s *scene) cgroupDrivers(operation string) ([]drift.Finding, []drift.Gap) {
 
 // kubeletHere tells whether a kubelet runs here, or left its configuration.
 func (s *scene) kubeletHere() bool {
-	return s.processes[Kubelet] != nil || s.kubelet.config.state == present || s.kubelet.config.fault != nil
+	return s.processes[Kubelet] != nil || len(s.kubelet.flags) > 0 || s.kubelet.config.state == present || s.kubelet.config.fault != nil
 }
 
 // judged tells whether the runtime is here: it runs, or left its configuration.

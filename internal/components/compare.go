@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
@@ -58,7 +59,7 @@ func (s *scene) differences(a *area) []drift.Finding {
 // wasThere tells whether the area has been recorded.
 func (s *scene) wasThere(a *area) bool {
 	was, recorded := s.recorded[a.name]
-	return recorded && was != string(absent)
+	return recorded && was != string(absent) && was != baseline.Unread
 }
 
 // keys are those of the area, and those recorded of it.
@@ -122,7 +123,7 @@ func (s *scene) facts(rules []Rule) map[string]drift.Fact {
 	out := map[string]drift.Fact{}
 	local := s.locality()
 	for subject, text := range s.recorded {
-		if s.kept(subject) {
+		if text != baseline.Unread && s.kept(subject) {
 			out[subject] = drift.Fact{Value: text, Local: local.of(subject, text)}
 		}
 	}
@@ -153,6 +154,7 @@ func (s *scene) kept(subject string) bool {
 			return a.fault != nil || a.state == "" || s.down(a)
 		}
 	}
-	component, _, _ := strings.Cut(subject, " ")
-	return Component(component) != Kubelet && s.runtimes[Component(component)].config == nil
+	name, _, _ := strings.Cut(subject, " ")
+	c := Component(name)
+	return (c == Containerd || c == Docker) && s.runtimes[c].config == nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 )
 
@@ -119,6 +120,7 @@ func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // faultOf says why a file could not be looked at.
 func faultOf(name string, err error) *fault {
 	var path *os.PathError
+	name = drift.Printable(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return &fault{name + ": permission denied", "run as root, or with CAP_DAC_READ_SEARCH"}

@@ -52,7 +52,7 @@ func (c *Check) Observe(_ context.Context, _ []string) drift.Observation {
 	l.dropExplained(c.rules)
 	for _, r := range c.rules {
 		if r.Rule.Settings != nil {
-			l.settings(r, c.recorded)
+			l.settings(r, c.rules, c.recorded)
 		}
 	}
 	return l.out.Sorted()

@@ -3,6 +3,7 @@ package sysctl
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -215,10 +216,10 @@ func mustOpen(t *testing.T, dir string) *host.Root {
 
 func TestSettingsAgainstTheBaseline(t *testing.T) {
 	dir := t.TempDir()
-	hosttest.Write(t, dir, "etc/sysctl.d/10-own.conf", "# mine\nvm.swappiness =   10\nnet/ipv4/tcp_mem = 1\t2  3\nnet.ipv6.conf.all.stable_secret = ::1\n")
+	hosttest.Write(t, dir, "etc/sysctl.d/10-own.conf", "# mine\nvm.swappiness =   10\nnet/ipv4/tcp_mem = 1\t2  3\nnet.ipv6.conf.all.stable_secret = ::1\nnet.ipv4.ip_forward = 1\nnet.ipv4.conf.eth0.rp_filter = 0\n")
 	hosttest.Write(t, dir, "etc/sysctl.d/99-user-customized.conf", "vm.max_map_count = 1\n")
-	rules := []drift.Bound[Rule]{{Operation: "os-config", Rule: Rule{Settings: &Settings{
-		Files: []string{"/etc/sysctl.d/*", "/etc/sysctl.conf"}, Except: []string{"/etc/sysctl.d/99-user-customized.conf"}}}}}
+	rules := append(slices.Clone(ackRules), drift.Bound[Rule]{Operation: "os-config", Rule: Rule{Settings: &Settings{
+		Files: []string{"/etc/sysctl.d/*", "/etc/sysctl.conf"}, Except: []string{"/etc/sysctl.d/99-user-customized.conf"}}}})
 	first := observe(t, dir, rules, nil)
 	recorded := baseline.ScopeOf(first.Facts, nil)
 	want := baseline.Scope{settingsArea: "read", "vm.swappiness": "10", "net.ipv4.tcp_mem": "1 2 3", "net.ipv6.conf.all.stable_secret": "set"}

@@ -1,6 +1,7 @@
 package sysctl
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,11 +15,12 @@ import (
 const settingsArea = "sysctl.d"
 
 // settings compares, key by key, what the administrator's sysctl.d files set with
-// what was recorded. Comments, order and file names do not count.
-func (l *look) settings(r drift.Bound[Rule], recorded baseline.Scope) {
+// what was recorded. Comments, order and file names do not count, nor do the
+// parameters that have rules of their own.
+func (l *look) settings(r drift.Bound[Rule], rules []drift.Bound[Rule], recorded baseline.Scope) {
 	now := map[string]setting{settingsArea: {value: "read"}}
 	for _, s := range l.boot.settings {
-		if !s.bare && matchAny(r.Rule.Settings.Files, s.file) && !matchAny(r.Rule.Settings.Except, s.file) {
+		if !s.bare && !judged(rules, s.key) && matchAny(r.Rule.Settings.Files, s.file) && !matchAny(r.Rule.Settings.Except, s.file) {
 			now[drift.Printable(host.SysctlName(s.key))] = s
 		}
 	}
@@ -32,6 +34,15 @@ func (l *look) settings(r drift.Bound[Rule], recorded baseline.Scope) {
 	if covered {
 		l.compareSettings(r.Operation, recorded, now)
 	}
+}
+
+// judged tells whether a rule judges the parameter of this key.
+func judged(rules []drift.Bound[Rule], k string) bool {
+	return slices.ContainsFunc(rules, func(r drift.Bound[Rule]) bool {
+		_, ofInterface := interfaceOf(r.Rule, k)
+		return key(r.Rule.Parameter) == k || len(r.Rule.Interfaces) > 0 && ofInterface ||
+			slices.ContainsFunc(r.Rule.Aliases, func(a string) bool { return key(a) == k })
+	})
 }
 
 // shown is the value with single spaces. The few parameters that hold a secret
@@ -60,12 +71,8 @@ func (l *look) compareSettings(operation string, recorded baseline.Scope, now ma
 	}
 }
 
-// settingFinding is pending: the files speak at the next boot. Parameters that a
-// rule of their own judges are left to it.
+// settingFinding is pending: the files speak at the next boot.
 func (l *look) settingFinding(operation, name, observed, supported string) {
-	if l.found(name, drift.Pending) {
-		return
-	}
 	l.out.Findings = append(l.out.Findings, drift.Finding{
 		Operation: operation, Subject: name, Observed: observed, Supported: supported, State: drift.Pending, Baseline: true,
 		Args: map[string]string{"assignment": name + " = " + supported},

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nodeguard/nodeguard/internal/catalog"
+)
+
+// Every rule of the catalogue belongs to a check, and an operation to the
+// condition of one of the checks that detect it.
+func TestCatalogueFitsTheChecks(t *testing.T) {
+	c, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conditions := map[string]string{}
+	for _, a := range areas() {
+		conditions[a.name] = a.condition
+		if !slices.Contains(catalog.Conditions[:], a.condition) {
+			t.Errorf("the catalogue does not know %s", a.condition)
+		}
+	}
+	for _, name := range c.Names() {
+		p, err := c.Profile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &session{profile: p}
+		if err := p.CheckKinds(checkNames()); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.checks(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, o := range p.Operations {
+			fits := false
+			for kind := range o.Rules {
+				fits = fits || conditions[kind] == o.Condition
+			}
+			if !fits {
+				t.Errorf("%s: no check of %s detects it", o.ID, o.Condition)
+			}
+		}
+	}
+}
+
+// forbidden says which package may not import which, and why.
+var forbidden = []struct{ from, to, why string }{
+	{"internal/drift", "", "the vocabulary imports the standard library only"},
+	{"internal/host", "internal/catalog", "the host knows nothing of what is documented"},
+	{"internal/baseline", "internal/catalog", "a baseline knows nothing of what is documented"},
+	{"internal/catalog", "check", "the catalogue knows no check"},
+	{"check", "check", "checks do not know each other"},
+	{"check", "internal/catalog", "a check owns its rules; cmd hands them over"},
+	{"check", "internal/config", "a check is built from values"},
+	{"check", "internal/agent", "the agent drives checks"},
+	{"check", "internal/export", "a check reports observations, not output"},
+	{"internal/export", "check", "exporters see reports only"},
+	{"internal/export", "internal/catalog", "exporters see reports only"},
+}
+
+var checkPackages = []string{"internal/sysctl", "internal/paths", "internal/firewall", "internal/components"}
+
+const module = "github.com/nodeguard/nodeguard/"
+
+// TestDependencyDirection holds the house together.
+func TestDependencyDirection(t *testing.T) {
+	imports := importsOf(t)
+	for _, rule := range forbidden {
+		for pkg, list := range imports {
+			if !matches(pkg, rule.from) {
+				continue
+			}
+			for _, imported := range list {
+				if imported != pkg && violates(imported, rule.to) {
+					t.Errorf("%s imports %s: %s", pkg, imported, rule.why)
+				}
+			}
+		}
+	}
+	for _, pkg := range checkPackages {
+		for _, imported := range imports[pkg] {
+			for _, kubernetes := range []string{"k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery"} {
+				if strings.HasPrefix(imported, kubernetes) {
+					t.Errorf("%s imports %s: what a check needs of the cluster comes through internal/node", pkg, imported)
+				}
+			}
+		}
+	}
+}
+
+func matches(pkg, pattern string) bool {
+	if pattern == "check" {
+		return slices.Contains(checkPackages, pkg)
+	}
+	return pkg == pattern || strings.HasPrefix(pkg, pattern+"/")
+}
+
+// violates tells of an import that the rule forbids; "" forbids all but the
+// standard library, whose paths have no dot.
+func violates(imported, to string) bool {
+	if to == "" {
+		first, _, _ := strings.Cut(imported, "/")
+		return strings.HasPrefix(imported, "internal/") || strings.Contains(first, ".")
+	}
+	return matches(imported, to)
+}
+
+// importsOf lists the imports of every package, those of the module without its path.
+func importsOf(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	imports := map[string][]string{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		for _, imported := range p.Imports {
+			pkg := strings.TrimPrefix(p.ImportPath, module)
+			imports[pkg] = append(imports[pkg], strings.TrimPrefix(imported, module))
+		}
+	}
+	return imports
+}
+
+func TestDependencyDirectionSeesViolations(t *testing.T) {
+	for _, c := range []struct {
+		imported, to string
+		want         bool
+	}{
+		{"github.com/spf13/cobra", "", true}, {"internal/host", "", true}, {"encoding/json", "", false},
+		{"internal/sysctl", "check", true}, {"internal/export/text", "internal/export", true}, {"internal/exporter", "internal/export", false},
+	} {
+		if got := violates(c.imported, c.to); got != c.want {
+			t.Errorf("violates(%q, %q) = %t", c.imported, c.to, got)
+		}
+	}
+}
