@@ -92,7 +92,13 @@ func (s *session) page(o operation) string {
 		fmt.Fprintf(&b, "%s: %s\n", row[0], row[1])
 	}
 	fmt.Fprintf(&b, "\n%s\n  %s\n\n%s\n  %s\n", s.say("Impact", "影响"), o.Impact, s.say("Recovery", "恢复方案"), o.Recovery.Text)
-	for _, c := range append(o.Recovery.Commands, o.Recovery.PendingCommands...) {
+	for _, c := range o.Recovery.Commands {
+		fmt.Fprintf(&b, "    $ %s\n", c)
+	}
+	if len(o.Recovery.PendingCommands) > 0 {
+		fmt.Fprintf(&b, "  %s\n", s.say("While it is only pending, whichever fits the file at fault:", "仅为待生效时，视出错的文件而定："))
+	}
+	for _, c := range o.Recovery.PendingCommands {
 		fmt.Fprintf(&b, "    $ %s\n", c)
 	}
 	if len(o.Tiers) > 0 {
