@@ -20,6 +20,7 @@ func newBaseline(o *options) *cobra.Command {
 		Use:   "baseline",
 		Short: "Show, compare or accept what this node should look like",
 		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newBaselineShow(o), newBaselineDiff(o), newBaselineAccept(o))
 	return cmd
@@ -276,7 +277,5 @@ func accepted(subjects []string, subject string, matched map[string]bool) bool {
 }
 
 func behindGap(l drift.Look, subject string) bool {
-	return slices.ContainsFunc(l.Gaps, func(g drift.Gap) bool {
-		return g.Subject != "" && (subject == g.Subject || strings.HasPrefix(subject, g.Subject+"/"))
-	})
+	return slices.ContainsFunc(l.Gaps, func(g drift.Gap) bool { return g.Subject != "" && g.Covers(subject) })
 }

@@ -25,8 +25,8 @@ func areas() []area {
 	return []area{
 		{sysctl.Name, "KernelParameterDrift", buildSysctl},
 		{paths.Name, "KubernetesPathDrift", buildPaths},
-		{"firewall", "FirewallInterference", buildFirewall},
-		{"components", "ComponentConfigDrift", buildComponents},
+		{firewall.Name, "FirewallInterference", buildFirewall},
+		{components.Name, "ComponentConfigDrift", buildComponents},
 	}
 }
 
@@ -41,12 +41,12 @@ func buildPaths(s *session, recorded baseline.Scope) (drift.Check, error) {
 }
 
 func buildFirewall(s *session, _ baseline.Scope) (drift.Check, error) {
-	rules, err := catalog.Rules[firewall.Rule](s.profile, "firewall")
+	rules, err := catalog.Rules[firewall.Rule](s.profile, firewall.Name)
 	return firewall.New(s.host, rules), err
 }
 
 func buildComponents(s *session, recorded baseline.Scope) (drift.Check, error) {
-	rules, err := catalog.Rules[components.Rule](s.profile, "components")
+	rules, err := catalog.Rules[components.Rule](s.profile, components.Name)
 	return components.New(s.host, rules, recorded), err
 }
 

@@ -41,6 +41,7 @@ what it breaks and how to recover.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&o.root, "root", "/", "the host as a directory: / on the host, /host in a pod, or any tree")
@@ -67,8 +68,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	if !cmd.HasParent() {
-		return usage(fmt.Errorf("there is no command %q", args[0]), "see nodeguard --help")
+	if cmd.HasSubCommands() {
+		return usage(fmt.Errorf("there is no command %q", args[0]), "see %s --help", cmd.CommandPath())
 	}
 	return usage(fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0]), "see %s --help", cmd.CommandPath())
 }

@@ -3,6 +3,7 @@ package components
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -23,8 +24,22 @@ func New(root *host.Root, rules []drift.Bound[Rule], recorded baseline.Scope) *C
 	return &Check{root: root, rules: rules, recorded: recorded}
 }
 
-// Name is "components".
-func (c *Check) Name() string { return "components" }
+// Name of the check.
+const Name = "components"
+
+// Name implements drift.Check.
+func (c *Check) Name() string { return Name }
+
+// BaselineOperations are the operations that cannot be judged without a baseline.
+func (c *Check) BaselineOperations() []string {
+	var ids []string
+	for _, r := range c.rules {
+		if r.Rule.Compare != "" && !slices.Contains(ids, r.Operation) {
+			ids = append(ids, r.Operation)
+		}
+	}
+	return ids
+}
 
 // Observe looks at all of it each time: it is a few processes and small files.
 func (c *Check) Observe(context.Context, []string) drift.Observation {

@@ -3,7 +3,6 @@ package drift
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -71,13 +70,12 @@ func (j *judgement) findings(c CheckPolicy, look Look) []FindingReport {
 	return out
 }
 
-// behindGap: the subject of a gap covers those that go on from it after a space.
 func behindGap(look Look, f FindingReport) bool {
 	if look.Error != "" {
 		return true
 	}
 	return slices.ContainsFunc(look.Gaps, func(g Gap) bool {
-		return (g.Operation == "" || g.Operation == f.Operation) && (g.Subject == "" || g.Subject == f.Subject || strings.HasPrefix(f.Subject, g.Subject+" "))
+		return (g.Operation == "" || g.Operation == f.Operation) && g.Covers(f.Subject)
 	})
 }
 

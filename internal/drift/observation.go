@@ -39,6 +39,12 @@ type Gap struct {
 	Hint               string // what to do about it: "set hostNetwork: true"
 }
 
+// Covers tells whether the subject lies behind the gap: it is the gap's own, or
+// goes on from it after a slash or a space.
+func (g Gap) Covers(subject string) bool {
+	return g.Subject == "" || subject == g.Subject || strings.HasPrefix(subject, g.Subject+"/") || strings.HasPrefix(subject, g.Subject+" ")
+}
+
 // Fact is what a baseline keeps of one subject.
 type Fact struct {
 	Value string

@@ -25,8 +25,11 @@ func New(root *host.Root, rules []drift.Bound[Rule]) *Check {
 	return &Check{root: root, rules: rules}
 }
 
+// Name of the check.
+const Name = "firewall"
+
 // Name implements drift.Check.
-func (c *Check) Name() string { return "firewall" }
+func (c *Check) Name() string { return Name }
 
 // Observe implements drift.Check. It looks at everything each time: all of it is
 // a few milliseconds.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -31,7 +32,12 @@ func (r *Root) State(sub string, create bool) (*os.Root, error) {
 	if err := private(dir, name); err != nil {
 		return nil, err
 	}
-	return os.OpenRoot(fdPath(dir))
+	state, err := os.OpenRoot(fdPath(dir))
+	var at *os.PathError
+	if errors.As(err, &at) {
+		err = &os.PathError{Op: "open", Path: name, Err: at.Err}
+	}
+	return state, err
 }
 
 func (r *Root) stateDir(name string, create bool) (*os.File, error) {

@@ -2,6 +2,7 @@ package paths
 
 import (
 	"context"
+	"slices"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -34,7 +35,8 @@ func (c *Check) BaselineOperations() []string {
 	for _, r := range c.rules {
 		ids = append(ids, r.Operation)
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // Observe implements drift.Check. It looks at all paths whatever only says: one

@@ -154,9 +154,7 @@ func (c *comparison) consequence(t target, subject string) bool {
 
 // blind tells whether the subject lies behind a gap.
 func (c *comparison) blind(subject string) bool {
-	return slices.ContainsFunc(c.gaps, func(g drift.Gap) bool {
-		return g.Subject == "" || subject == g.Subject || strings.HasPrefix(subject, g.Subject+"/")
-	})
+	return slices.ContainsFunc(c.gaps, func(g drift.Gap) bool { return g.Covers(subject) })
 }
 
 func (c *comparison) add(t target, tier, subject, observed, supported string) {
