@@ -2,7 +2,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help check build test lint e2e fuzz bench clean
+.PHONY: help check build test lint e2e fuzz bench image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (60s)
 
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+image: ## Write the image for amd64 and arm64 to bin/image (OCI layout, no Docker)
+	@VERSION=$(VERSION) hack/image.sh
 
 clean: ## Remove what make built (the e2e tree stays cached, see hack/e2e.sh)
 	rm -rf bin coverage.out coverage.html

@@ -40,7 +40,7 @@ func newBaselineShow(o *options) *cobra.Command {
 		}
 		defer s.host.Close()
 		if s.baseErr != nil {
-			return usage(s.baseErr, "nodeguard check records one where there is none")
+			return usage(s.baseErr, "%s", baseline.Hint(s.baseErr))
 		}
 		return s.showBaseline()
 	}
@@ -96,7 +96,7 @@ func newBaselineDiff(o *options) *cobra.Command {
 		}
 		defer s.host.Close()
 		if s.baseErr != nil {
-			return usage(s.baseErr, "nodeguard check records one where there is none")
+			return usage(s.baseErr, "%s", baseline.Hint(s.baseErr))
 		}
 		return s.diffBaseline(cmd.Context())
 	}
@@ -138,13 +138,18 @@ func (s *session) diffBaseline(ctx context.Context) error {
 	}
 }
 
-// sayGaps says on stderr what a check with a baseline could not look at.
+// sayGaps says on stderr what a check with a baseline could not look at, once for
+// all operations that need it.
 func (s *session) sayGaps(l drift.Look) int {
 	if l.Facts == nil {
 		return 0
 	}
+	said := map[string]bool{}
 	for _, g := range l.Gaps {
-		s.note("%s", s.language.Gap(drift.UnknownReport(g)))
+		if text := s.language.Gap(drift.UnknownReport(g)); !said[text] {
+			said[text] = true
+			s.note("%s", text)
+		}
 	}
 	return len(l.Gaps)
 }

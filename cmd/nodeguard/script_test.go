@@ -90,6 +90,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`(durationSeconds"?: )[0-9.e-]+`), "${1}0.001"},
 	{regexp.MustCompile(`( time=")[0-9.]+"`), `${1}0.001"`},
+	{regexp.MustCompile(`(?m)( TOOK) +(ERROR)$`), "$1 $2"},
+	{regexp.MustCompile(`(?m)( (?:Drifted|InSupport|Unknown) +)[0-9.]+(?:µs|ms|s)$`), "${1}0.001s"},
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:DIGEST"},
 }
 

@@ -133,7 +133,10 @@ func (s *session) use(p catalog.Profile) error {
 		return usage(err, "docs/reference.yaml documents every key")
 	}
 	s.profile = p.Without(s.config.Disabled)
-	return s.profile.CheckKinds(checkNames())
+	if err := s.profile.CheckKinds(checkNames()); err != nil {
+		return usage(err, "CONTRIBUTING.md shows how an operation is added")
+	}
+	return nil
 }
 
 func (s *session) machine() baseline.Machine {

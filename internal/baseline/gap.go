@@ -7,18 +7,25 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
+// Hint says what to do about a baseline that cannot be used.
+func Hint(err error) string {
+	switch {
+	case errors.Is(err, ErrNone):
+		return "nodeguard check records one where there is none"
+	case errors.Is(err, fs.ErrPermission):
+		return "run as root"
+	case errors.Is(err, ErrNewer):
+		return "use the newer nodeguard, or record anew: nodeguard baseline accept --reason TEXT"
+	default:
+		return "look at it, then record anew: nodeguard baseline accept --reason TEXT"
+	}
+}
+
 // Gaps says for each operation that the baseline it needs cannot be used.
 func Gaps(err error, operations []string) []drift.Gap {
-	hint := "look at it, then record anew: nodeguard baseline accept --reason TEXT"
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		hint = "run as root"
-	case errors.Is(err, ErrNewer):
-		hint = "use the newer nodeguard, or record anew: nodeguard baseline accept --reason TEXT"
-	}
 	var out []drift.Gap
 	for _, id := range operations {
-		out = append(out, drift.Gap{Operation: id, Reason: drift.Printable(err.Error()), Hint: hint})
+		out = append(out, drift.Gap{Operation: id, Reason: drift.Printable(err.Error()), Hint: Hint(err)})
 	}
 	return out
 }

@@ -22,10 +22,22 @@ type File struct {
 func DecodeFile(name string, data []byte, into any) (*File, error) {
 	f := &File{name: name, decoder: yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())}
 	err := safely(func() error { return f.decoder.Decode(into) })
-	if err != nil && !errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
+		return f, nil // an empty file says nothing
+	}
+	if err != nil {
 		return nil, positioned(name, err)
 	}
-	return f, nil
+	return f, f.end()
+}
+
+// end makes sure that nothing follows which would be ignored without a word.
+func (f *File) end() error {
+	var more any
+	if err := safely(func() error { return f.decoder.Decode(&more) }); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: a second YAML document: put all of it into one", f.name)
+	}
+	return nil
 }
 
 // part decodes a part of the file.

@@ -8,8 +8,10 @@ import (
 
 // boot is what the next boot sets.
 type boot struct {
-	settings []setting // in the order in which they are applied
-	explicit map[string]bool
+	settings  []setting // in the order in which they are applied
+	explicit  map[string]bool
+	read      []setting // as the files have them
+	bySystemd bool
 }
 
 // newBoot orders settings as they take effect. sysctl(8) applies them one after
@@ -17,7 +19,7 @@ type boot struct {
 // it is unless it only repeats the value; so there a later "-key" withdraws what
 // was set.
 func newBoot(settings []setting, bySystemd bool) boot {
-	b := boot{explicit: map[string]bool{}}
+	b := boot{explicit: map[string]bool{}, read: settings, bySystemd: bySystemd}
 	for _, s := range settings {
 		if bySystemd {
 			b.replace(s)
@@ -61,6 +63,11 @@ func (b boot) reaches(s setting, key string) bool {
 	}
 	matched, err := path.Match(s.key, key)
 	return err == nil && matched && !b.explicit[key]
+}
+
+// of is what the next boot would set from some of the files alone.
+func (b boot) of(files func(name string) bool) boot {
+	return newBoot(slices.DeleteFunc(slices.Clone(b.read), func(s setting) bool { return !files(s.file) }), b.bySystemd)
 }
 
 // names are the interfaces that settings name in the place of {interface}.

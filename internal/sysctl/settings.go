@@ -18,22 +18,42 @@ const settingsArea = "sysctl.d"
 // what was recorded. Comments, order and file names do not count, nor do the
 // parameters that have rules of their own.
 func (l *look) settings(r drift.Bound[Rule], rules []drift.Bound[Rule], recorded baseline.Scope) {
+	if l.bootBlind {
+		l.keep(recorded)
+		return
+	}
 	now := map[string]setting{settingsArea: {value: "read"}}
-	for _, s := range l.boot.settings {
-		if !s.bare && !judged(rules, s.key) && matchAny(r.Rule.Settings.Files, s.file) && !matchAny(r.Rule.Settings.Except, s.file) {
+	for _, s := range l.boot.of(r.Rule.Settings.covers).settings {
+		if !s.bare && !judged(rules, s.key) {
 			now[drift.Printable(host.SysctlName(s.key))] = s
 		}
 	}
 	_, covered := recorded[settingsArea]
-	if l.out.Facts == nil {
-		l.out.Facts = map[string]drift.Fact{}
-	}
 	for name, s := range now {
-		l.out.Facts[name] = drift.Fact{Value: shown(name, s.value), Fresh: !covered}
+		l.fact(name, drift.Fact{Value: shown(name, s.value), Fresh: !covered})
 	}
 	if covered {
 		l.compareSettings(r.Operation, recorded, now)
 	}
+}
+
+// keep leaves what was recorded as it is while some of the files cannot be read.
+func (l *look) keep(recorded baseline.Scope) {
+	for name, value := range recorded {
+		l.fact(name, drift.Fact{Value: value})
+	}
+}
+
+func (l *look) fact(subject string, f drift.Fact) {
+	if l.out.Facts == nil {
+		l.out.Facts = map[string]drift.Fact{}
+	}
+	l.out.Facts[subject] = f
+}
+
+// covers tells whether the settings of a file must stay as recorded.
+func (s *Settings) covers(file string) bool {
+	return matchAny(s.Files, file) && !matchAny(s.Except, file)
 }
 
 // judged tells whether a rule judges the parameter of this key.
@@ -65,7 +85,7 @@ func (l *look) compareSettings(operation string, recorded baseline.Scope, now ma
 		}
 	}
 	for name, was := range recorded {
-		if _, set := now[name]; !set && !l.bootBlind {
+		if _, set := now[name]; !set && was != baseline.Unread {
 			l.settingFinding(operation, name, "unset", was)
 		}
 	}
