@@ -58,6 +58,15 @@ func checkNames() []string {
 	return names
 }
 
+// conditions are the checks' conditions by the name of the check.
+func conditions() map[string]string {
+	out := map[string]string{}
+	for _, a := range areas() {
+		out[a.name] = a.condition
+	}
+	return out
+}
+
 // enabled are the areas that the configuration leaves on and the profile has
 // operations for.
 func (s *session) enabled() []area {

@@ -27,6 +27,9 @@ var update = flag.Bool("update", false, "write what nodeguard prints into the go
 
 func TestMain(m *testing.M) {
 	syscall.Umask(0o022) // the modes of a script's files are looked at
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=10") // or each of some hundred runs takes a second to exit
+	}
 	testscript.Main(m, map[string]func(){"nodeguard": main})
 }
 

@@ -133,7 +133,7 @@ func (s *session) use(p catalog.Profile) error {
 		return usage(err, "docs/reference.yaml documents every key")
 	}
 	s.profile = p.Without(s.config.Disabled)
-	if err := s.profile.CheckKinds(checkNames()); err != nil {
+	if err := s.profile.CheckRules(conditions()); err != nil {
 		return usage(err, "CONTRIBUTING.md shows how an operation is added")
 	}
 	return nil

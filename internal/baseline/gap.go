@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
 )
 
 // Hint says what to do about a baseline that cannot be used.
@@ -16,8 +17,10 @@ func Hint(err error) string {
 		return "run as root"
 	case errors.Is(err, ErrNewer):
 		return "use the newer nodeguard, or record anew: nodeguard baseline accept --reason TEXT"
-	default:
+	case errors.Is(err, ErrDamaged):
 		return "look at it, then record anew: nodeguard baseline accept --reason TEXT"
+	default:
+		return "make " + host.StateDir + " a directory that belongs to root alone"
 	}
 }
 

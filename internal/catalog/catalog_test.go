@@ -158,7 +158,11 @@ func TestRulesNameTheirPlace(t *testing.T) {
 	if _, err := catalog.Rules[rule](catalog.Profile{Operations: own}, "sysctl"); err == nil || !strings.HasPrefix(err.Error(), `own.yaml:9:49: unknown field "suported"`) {
 		t.Errorf("got %v", err)
 	}
-	if err := p.CheckKinds([]string{"paths", "firewall", "components"}); err == nil || !strings.Contains(err.Error(), `there is no check "sysctl"`) {
+	if err := p.CheckRules(map[string]string{"paths": "KubernetesPathDrift"}); err == nil || !strings.Contains(err.Error(), `there is no check "sysctl": the checks are paths`) {
+		t.Errorf("got %v", err)
+	}
+	if err := (catalog.Profile{Operations: own}).CheckRules(map[string]string{"sysctl": "KernelParameterDrift"}); err == nil ||
+		!strings.HasSuffix(err.Error(), "operation own.op: no check that detects it stands for HostConfigDrift") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -30,13 +30,22 @@ func Rules[R any](p Profile, check string) ([]drift.Bound[R], error) {
 	return out, nil
 }
 
-// CheckKinds returns an error for the first rule that no check decodes.
-func (p Profile) CheckKinds(checks []string) error {
+// CheckRules returns an error for the first rule that no check decodes, and for
+// the first operation whose condition is of none of the checks that detect it.
+// conditions are those of the checks, by name.
+func (p Profile) CheckRules(conditions map[string]string) error {
 	for _, o := range p.Operations {
-		for _, kind := range slices.Sorted(maps.Keys(o.Rules)) {
-			if !slices.Contains(checks, kind) {
-				return o.file.at(o.node, fmt.Errorf("operation %s: there is no check %q: the checks are %s", o.ID, kind, strings.Join(checks, ", ")))
+		fits := false
+		for _, check := range slices.Sorted(maps.Keys(o.Rules)) {
+			condition, ok := conditions[check]
+			if !ok {
+				checks := slices.Sorted(maps.Keys(conditions))
+				return o.file.at(o.node, fmt.Errorf("operation %s: there is no check %q: the checks are %s", o.ID, check, strings.Join(checks, ", ")))
 			}
+			fits = fits || condition == o.Condition
+		}
+		if !fits {
+			return o.file.at(o.node, fmt.Errorf("operation %s: no check that detects it stands for %s", o.ID, o.Condition))
 		}
 	}
 	return nil

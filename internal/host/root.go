@@ -54,7 +54,11 @@ func isProcfs(f *os.File) bool {
 func (r *Root) open(name string, flags int) (*os.File, error) {
 	f, err := openat2(r.dir, relative(name), flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		return r.openWithoutOpenat2(name, flags)
+		f, err = r.openWithoutOpenat2(name, flags)
+	}
+	var failed *os.PathError
+	if errors.As(err, &failed) {
+		err = &os.PathError{Op: "open", Path: path.Clean("/" + name), Err: failed.Err}
 	}
 	return f, err
 }

@@ -97,3 +97,10 @@ func (u unreadable) reason() string {
 	}
 	return fmt.Sprintf("%s cannot be read: %v", u.name, err)
 }
+
+func (u unreadable) hint() string {
+	if errors.Is(u.err, fs.ErrPermission) {
+		return "run as root"
+	}
+	return "the next boot stumbles over it too: make it a file, or remove it"
+}

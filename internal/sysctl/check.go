@@ -79,7 +79,7 @@ func newLook(c *Check) *look {
 	l.bootBlind = len(failed) > 0
 	for _, u := range failed {
 		for _, op := range operations(c.rules) {
-			l.gap(op, u.name, u.reason(), "run as root")
+			l.gap(op, u.name, u.reason(), u.hint())
 		}
 	}
 	return l

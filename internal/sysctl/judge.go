@@ -34,7 +34,7 @@ func (l *look) judge(r drift.Bound[Rule], from readings) {
 	for _, scope := range from.scopes {
 		own, err := from.read(scope)
 		if err != nil {
-			l.gap(r.Operation, r.Rule.of(scope), err.Error(), "")
+			l.gap(r.Operation, r.Rule.of(scope), err.Error(), "see what the kernel shows: sysctl "+r.Rule.of(scope))
 			continue
 		}
 		if own != nil {
