@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -238,5 +239,39 @@ func TestSettingsAgainstTheBaseline(t *testing.T) {
 	}
 	if o := observe(t, dir, rules, baseline.Scope{}); len(o.Findings) > 0 || !o.Facts["kernel.panic"].Fresh {
 		t.Errorf("settings that were never recorded are drift: %v", findings(o))
+	}
+}
+
+func TestNodePortsOfTheRunningAPIServer(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	server := filepath.Join(t.TempDir(), "kube-apiserver")
+	hosttest.Run(t, "cp", "/bin/bash", server)
+	cmd := exec.Command(server, "-c", "echo up; read", "kube-apiserver", "--service-node-port-range", "10500-32767")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := findNodePorts(mustOpen(t, "/"), "").String(); got != "10500-32767" {
+		t.Errorf("of the API server: %s", got)
+	}
+	if got := findNodePorts(mustOpen(t, "/"), "30000-31000").String(); got != "30000-31000" {
+		t.Errorf("of the configuration: %s", got)
+	}
+	_ = stdin.Close()
+	_ = cmd.Wait()
+	if got := findNodePorts(mustOpen(t, "/"), "").String(); got != DefaultNodePorts {
+		t.Errorf("of nobody: %s", got)
 	}
 }
