@@ -54,7 +54,7 @@ func (s *session) acceptLocked(ctx context.Context, subjects []string, reason st
 	if damaged {
 		s.baseErr = baseline.ErrNone
 	}
-	seen, err := s.look(ctx)
+	seen, err := s.lookAnew(ctx)
 	if err != nil {
 		return err
 	}

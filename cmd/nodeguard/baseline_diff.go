@@ -39,7 +39,7 @@ type difference struct {
 }
 
 func (s *session) diffBaseline(ctx context.Context) error {
-	seen, err := s.look(ctx)
+	seen, err := s.lookAnew(ctx)
 	if err != nil {
 		return err
 	}

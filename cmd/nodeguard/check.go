@@ -32,12 +32,16 @@ func check(cmd *cobra.Command, o *options) error {
 	}
 	defer s.host.Close()
 	s.setForeignAside()
-	seen, err := s.look(cmd.Context())
+	checks, err := s.checks()
 	if err != nil {
 		return err
 	}
+	seen, err := s.look(cmd.Context(), checks)
+	if err != nil {
+		return err
+	}
+	policy := s.policy(checks)
 	s.record(seen)
-	policy := s.policy(s.enabled())
 	report := drift.Judge(policy, drift.Report{}, seen, now())
 	options := text.Options{Language: s.language, Color: wantsColor(o.stdout), Checks: policy.Checks}
 	if err := text.Print(o.stdout, o.output, report, options); err != nil {

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
@@ -13,13 +12,8 @@ import (
 // the longest of it.
 const deadline = 2 * time.Minute
 
-// look lets all checks look at once. What needs a baseline that cannot be used
-// becomes a gap.
-func (s *session) look(ctx context.Context) (map[string]drift.Look, error) {
-	checks, err := s.checks()
-	if err != nil {
-		return nil, err
-	}
+// look lets all checks look at once.
+func (s *session) look(ctx context.Context, checks []drift.Check) (map[string]drift.Look, error) {
 	stop := s.showProgress()
 	defer stop()
 	var wait sync.WaitGroup
@@ -28,9 +22,6 @@ func (s *session) look(ctx context.Context) (map[string]drift.Look, error) {
 	for _, check := range checks {
 		wait.Go(func() {
 			l := drift.Run(ctx, check, nil, deadline)
-			if err := s.unusable(); err != nil {
-				l.Gaps = append(l.Gaps, baseline.Gaps(err, baselineOperations(check))...)
-			}
 			mu.Lock()
 			defer mu.Unlock()
 			seen[check.Name()] = l
@@ -51,4 +42,13 @@ func baselineOperations(c drift.Check) []string {
 		return b.BaselineOperations()
 	}
 	return nil
+}
+
+// lookAnew builds the checks and lets them look.
+func (s *session) lookAnew(ctx context.Context) (map[string]drift.Look, error) {
+	checks, err := s.checks()
+	if err != nil {
+		return nil, err
+	}
+	return s.look(ctx, checks)
 }

@@ -144,7 +144,7 @@ func (s *session) machine() baseline.Machine {
 }
 
 // policy is what Judge needs to know.
-func (s *session) policy(areas []area) drift.Policy {
+func (s *session) policy(checks []drift.Check) drift.Policy {
 	p := drift.Policy{
 		Node: drift.Printable(s.host.Hostname()), Profile: s.profile.Name, Waivers: s.config.Waivers, Language: s.language,
 		Operations: s.profile.In(s.language),
@@ -155,8 +155,12 @@ func (s *session) policy(areas []area) drift.Policy {
 			p.Operations[id] = o
 		}
 	}
-	for _, a := range areas {
-		p.Checks = append(p.Checks, drift.CheckPolicy{Name: a.name, Condition: a.condition, Operations: s.profile.OperationsOf(a.name)})
+	for _, c := range checks {
+		cp := drift.CheckPolicy{Name: c.Name(), Condition: conditions()[c.Name()], Operations: s.profile.OperationsOf(c.Name())}
+		if err := s.unusable(); err != nil {
+			cp.Gaps = baseline.Gaps(err, baselineOperations(c))
+		}
+		p.Checks = append(p.Checks, cp)
 	}
 	return p
 }

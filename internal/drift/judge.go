@@ -38,6 +38,7 @@ type judgement struct {
 
 // check adds one check's findings, gaps and family condition.
 func (j *judgement) check(c CheckPolicy, look Look) {
+	look.Gaps = slices.Concat(look.Gaps, c.Gaps)
 	findings := j.findings(c, look)
 	gaps, blind := j.gaps(look)
 	slices.SortStableFunc(findings, bySeverity)
@@ -126,6 +127,8 @@ func (j *judgement) family(c CheckPolicy, look Look, findings []FindingReport, g
 		out.Status, out.Reason = True, ReasonOutOfSupport
 	case blind:
 		out.Status, out.Reason = Unknown, ReasonCannotObserve
+	case c.Settling:
+		out.Reason = ReasonSettling
 	}
 	var tail string
 	if slices.ContainsFunc(look.Findings, func(f Finding) bool { return f.Baseline }) {
@@ -151,9 +154,13 @@ func (j *judgement) clauses(findings []FindingReport, gaps []UnknownReport) []st
 }
 
 // since carries the transition time over: it moves only with the status.
-func (j *judgement) since(c Condition) Condition {
-	c.LastTransitionTime = j.now
-	for _, b := range j.before.Conditions {
+func (j *judgement) since(c Condition) Condition { return c.Since(j.before.Conditions, j.now) }
+
+// Since gives a condition its transition time: that of the one before it while
+// the status is the same, else now.
+func (c Condition) Since(before []Condition, now time.Time) Condition {
+	c.LastTransitionTime = now
+	for _, b := range before {
 		if b.Type == c.Type && b.Status == c.Status {
 			c.LastTransitionTime = b.LastTransitionTime
 		}
@@ -163,14 +170,16 @@ func (j *judgement) since(c Condition) Condition {
 
 // aggregates adds the two conditions over all families.
 func (j *judgement) aggregates() {
-	support, rebuild := j.outOfSupport(), j.rebuildAdvised()
-	j.report.Conditions = append(j.report.Conditions, support, rebuild)
+	support := OutOfSupport(j.report.Conditions, j.policy.Language)
+	j.report.Conditions = append(j.report.Conditions, j.since(support), j.rebuildAdvised())
 }
 
-func (j *judgement) outOfSupport() Condition {
+// OutOfSupport is the aggregate over families: True if any is, else Unknown if
+// any is, else False.
+func OutOfSupport(families []Condition, l Language) Condition {
 	out := Condition{Type: NodeOutOfSupport, Status: False, Reason: ReasonInSupport}
 	var drifted, blind []string
-	for _, c := range j.report.Conditions {
+	for _, c := range families {
 		switch c.Status {
 		case True:
 			drifted = append(drifted, c.Type)
@@ -178,17 +187,17 @@ func (j *judgement) outOfSupport() Condition {
 			blind = append(blind, c.Type)
 		}
 	}
-	families := drifted
+	named := drifted
 	switch {
 	case len(drifted) > 0:
 		out.Status, out.Reason = True, ReasonOutOfSupport
 	case len(blind) > 0:
-		out.Status, out.Reason, families = Unknown, ReasonCannotObserve, blind
+		out.Status, out.Reason, named = Unknown, ReasonCannotObserve, blind
 	default:
-		families = []string{j.policy.Language.say("no family is out of support", "没有任何类别超出支持范围")}
+		named = []string{l.say("no family is out of support", "没有任何类别超出支持范围")}
 	}
-	out.Message = j.policy.Language.message(families, "", maxMessage)
-	return j.since(out)
+	out.Message = l.message(named, "", maxMessage)
+	return out
 }
 
 // rebuildAdvised is the one for repairers. It is never Unknown: some of them

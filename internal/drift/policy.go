@@ -90,6 +90,8 @@ type CheckPolicy struct {
 	Name       string
 	Condition  string
 	Operations []string // ids that it has rules for
+	Gaps       []Gap    // what it cannot judge whatever it sees: its baseline is damaged
+	Settling   bool     // its baseline is still to be recorded
 }
 
 // Policy is all that Judge knows besides what was seen.

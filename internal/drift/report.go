@@ -16,6 +16,7 @@ const (
 	ReasonOutOfSupport  = "OutOfSupport"
 	ReasonInSupport     = "InSupport"
 	ReasonCannotObserve = "CannotObserve"
+	ReasonSettling      = "BaselineSettling"
 )
 
 // The aggregate conditions beside the family of each check.

@@ -1,0 +1,116 @@
+package agent
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// conclude judges what was seen and tells the reporters, once every check has
+// answered or run into its deadline.
+func (a *Agent) conclude(now time.Time) {
+	seen, complete := a.seen()
+	if !complete {
+		return
+	}
+	if a.hold != "" && a.complete {
+		return // the host or the node ends: nothing is raised, what is open stays
+	}
+	report := drift.Judge(a.config.Set.Policy, a.before, seen, now)
+	report = a.sources(report)
+	changes := changes(a.before, report, now)
+	a.before, a.complete = report, true
+	shown := a.damper.settle(report, a.config.Set.Policy.Language, now)
+	a.account(shown, changes, now)
+	for _, c := range changes {
+		a.tell(c)
+	}
+	a.publish(shown, now)
+	if a.config.Looked != nil {
+		a.config.Looked(seen, now)
+	}
+}
+
+// seen are the latest looks, and whether every check has one.
+func (a *Agent) seen() (map[string]drift.Look, bool) {
+	seen := map[string]drift.Look{}
+	for _, r := range a.runners {
+		if r.answered {
+			seen[r.check.Name()] = r.look
+		}
+	}
+	return seen, len(seen) == len(a.runners)
+}
+
+// sources adds to the report how each check notices.
+func (a *Agent) sources(report drift.Report) drift.Report {
+	for i, c := range report.Checks {
+		for _, s := range a.stats.sourcesOf(c.Name) {
+			report.Checks[i].Sources = append(report.Checks[i].Sources, drift.EventSource{Name: s.Name, Mode: string(s.Mode)})
+		}
+	}
+	return report
+}
+
+// changes are the differences between two reports.
+func changes(before, after drift.Report, now time.Time) []Change {
+	was, is := byID(before.Findings), byID(after.Findings)
+	var out []Change
+	for _, id := range slices.Sorted(maps.Keys(is)) {
+		if _, known := was[id]; !known {
+			f := is[id]
+			out = append(out, Change{At: now, Raised: &f})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(was)) {
+		if _, still := is[id]; !still {
+			f := was[id]
+			out = append(out, Change{At: now, Cleared: &f})
+		}
+	}
+	return append(out, blindness(before, after, now)...)
+}
+
+func byID(findings []drift.FindingReport) map[string]drift.FindingReport {
+	out := map[string]drift.FindingReport{}
+	for _, f := range findings {
+		out[f.ID] = f
+	}
+	return out
+}
+
+func blindness(before, after drift.Report, now time.Time) (out []Change) {
+	was := map[string]drift.Status{}
+	for _, c := range before.Conditions {
+		was[c.Type] = c.Status
+	}
+	for _, c := range after.Conditions {
+		switch {
+		case c.Status == drift.Unknown && was[c.Type] != drift.Unknown:
+			out = append(out, Change{At: now, Blind: c.Type, Why: c.Message})
+		case c.Status != drift.Unknown && was[c.Type] == drift.Unknown:
+			out = append(out, Change{At: now, Sighted: c.Type, Why: c.Message})
+		}
+	}
+	return out
+}
+
+// tell logs a change, one line each, and has it recorded.
+func (a *Agent) tell(c Change) {
+	switch {
+	case c.Raised != nil:
+		a.config.Log.Warn("raised", "operation", c.Raised.Operation, "subject", c.Raised.Subject, "observed", c.Raised.Observed,
+			"supported", c.Raised.Supported, "state", c.Raised.State, "severity", c.Raised.Severity)
+	case c.Cleared != nil:
+		a.config.Log.Info("cleared", "operation", c.Cleared.Operation, "subject", c.Cleared.Subject, "state", c.Cleared.State)
+	case c.Blind != "":
+		a.config.Log.Warn("cannot tell", "condition", c.Blind, "message", c.Why)
+	case c.Sighted != "":
+		a.config.Log.Info("can tell again", "condition", c.Sighted)
+	}
+	if a.config.Record != nil {
+		a.config.Record(c)
+	}
+}

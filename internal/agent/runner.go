@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// runner is one check with its sources. The hints are guarded: sources write them
+// from anywhere. Everything else belongs to the loop.
+type runner struct {
+	check  drift.Check
+	key    string
+	cancel context.CancelFunc
+	nudge  func()
+	stats  *checkStats
+
+	mu    sync.Mutex
+	hints hints
+
+	look     drift.Look
+	answered bool
+	busy     bool // a look is under way, or hung
+	hung     bool // it passed its deadline: its answer will be thrown away
+	deadline time.Time
+	quiet    time.Time // until when further hints merge
+	again    time.Time // look once more then: an event came before its change
+	early    []string  // at what
+	resync   time.Time
+	poll     time.Time
+	since    time.Time // of the earliest hint that the look under way answers
+}
+
+// hints are what sources said since the last look began.
+type hints struct {
+	subjects map[string]bool
+	all      bool
+	early    bool
+	first    time.Time
+}
+
+func (h hints) empty() bool { return !h.all && len(h.subjects) == 0 }
+
+// maxSubjects is when naming subjects is no cheaper than looking at all.
+const maxSubjects = 256
+
+// hint remembers that something should be looked at.
+func (r *runner) hint(h drift.Hint) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hints.first.IsZero() {
+		r.hints.first = h.At
+	}
+	r.hints.early = r.hints.early || h.Early
+	switch {
+	case h.Subject == "" || h.Lost || len(r.hints.subjects) >= maxSubjects:
+		r.hints.all = true
+	default:
+		if r.hints.subjects == nil {
+			r.hints.subjects = map[string]bool{}
+		}
+		r.hints.subjects[h.Subject] = true
+	}
+	r.nudge()
+}
+
+// takeHints returns what was hinted and forgets it.
+func (r *runner) takeHints() hints {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.hints
+	r.hints = hints{}
+	return h
+}
+
+func (r *runner) hinted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.hints.empty()
+}
+
+// only is what Observe is asked for: nil is all, trusting nothing.
+func (h hints) only() []string {
+	if h.all {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(h.subjects))
+}
+
+// result is the answer of one look.
+type result struct {
+	runner *runner
+	look   drift.Look
+}
+
+// observe looks in a goroutine of its own, which may hang for ever.
+func (a *Agent) observe(ctx context.Context, r *runner, only []string, now time.Time) {
+	r.busy, r.hung, r.deadline = true, false, now.Add(a.config.Deadline)
+	go func() {
+		look := drift.Run(ctx, r.check, only, hangs)
+		select {
+		case a.results <- result{r, look}:
+		case <-ctx.Done():
+		}
+	}()
+}
+
+// hangs is a deadline that the loop's own always comes before.
+const hangs = 365 * 24 * time.Hour
+
+// take keeps an answer, unless it came after its deadline: then only the check
+// is free again, and is looked with anew.
+func (a *Agent) take(r result) {
+	r.runner.busy = false
+	if r.runner.hung {
+		r.runner.hung = false
+		r.runner.hint(drift.Hint{Source: "agent", At: time.Now()})
+		return
+	}
+	a.answer(r.runner, r.look)
+}
+
+func (a *Agent) answer(r *runner, look drift.Look) {
+	r.look, r.answered = look, true
+	r.stats.passed(look, time.Now())
+	a.stats.changed = true
+}

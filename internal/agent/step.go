@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// step does what is due and returns when the next thing will be.
+func (a *Agent) step(ctx context.Context) time.Time {
+	now := time.Now()
+	next := now.Add(defaultResync)
+	for _, r := range a.runners {
+		if due := a.stepRunner(ctx, r, now); due.Before(next) {
+			next = due
+		}
+	}
+	if due, waiting := a.damper.due(); waiting {
+		if !due.After(now) {
+			a.stats.changed = true
+		} else if due.Before(next) {
+			next = due
+		}
+	}
+	if a.stats.changed {
+		a.stats.changed = false
+		a.conclude(now)
+	}
+	return next
+}
+
+// stepRunner starts what is due for one check.
+func (a *Agent) stepRunner(ctx context.Context, r *runner, now time.Time) time.Time {
+	a.askPoller(r, now)
+	if r.busy {
+		if !r.hung && !now.Before(r.deadline) {
+			r.hung = true
+			a.answer(r, drift.Look{Took: a.config.Deadline, Error: fmt.Sprintf("the check did not answer within %v", a.config.Deadline)})
+		}
+		if r.hung {
+			return r.poll
+		}
+		return earliest(r.deadline, r.poll)
+	}
+	switch {
+	case !r.resync.After(now):
+		r.resync = a.onGrid(now.Add(resyncOf(r.check)))
+		a.start(ctx, r, []string{}, now)
+	case !r.again.IsZero() && !r.again.After(now):
+		r.again = time.Time{}
+		a.start(ctx, r, r.early, now)
+	case r.hinted() && !r.quiet.After(now):
+		a.startHinted(ctx, r, now)
+	}
+	if r.busy {
+		return earliest(r.deadline, r.poll)
+	}
+	due := earliest(r.resync, r.poll)
+	if r.hinted() {
+		due = earliest(due, r.quiet)
+	}
+	if !r.again.IsZero() {
+		due = earliest(due, r.again)
+	}
+	return due
+}
+
+// startHinted answers hints at once; further ones merge until the window ends.
+func (a *Agent) startHinted(ctx context.Context, r *runner, now time.Time) {
+	h := r.takeHints()
+	r.since, r.quiet = h.first, now.Add(a.config.Merge)
+	if h.early {
+		r.again, r.early = now.Add(earlyAgain), h.only()
+	}
+	a.observe(ctx, r, h.only(), now)
+}
+
+func (a *Agent) start(ctx context.Context, r *runner, only []string, now time.Time) {
+	if r.hinted() {
+		h := r.takeHints()
+		r.since = h.first
+		if h.all {
+			only = nil
+		} else if only != nil {
+			only = append(only, h.only()...)
+		}
+	}
+	a.observe(ctx, r, only, now)
+}
+
+func (a *Agent) askPoller(r *runner, now time.Time) {
+	p, ok := r.check.(drift.Poller)
+	if !ok {
+		r.poll = now.Add(defaultResync)
+		return
+	}
+	if !r.poll.After(now) {
+		p.Poll(sink{a, r})
+		r.poll = a.onGrid(now.Add(p.PollEvery()))
+	}
+}
+
+// onGrid moves a time to the shared grid, so that timers fall together.
+func (a *Agent) onGrid(t time.Time) time.Time {
+	return a.epoch.Add(t.Sub(a.epoch).Round(grid))
+}
+
+func resyncOf(c drift.Check) time.Duration {
+	if r, ok := c.(drift.Resyncer); ok {
+		return r.ResyncEvery()
+	}
+	return defaultResync
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
