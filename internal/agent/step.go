@@ -17,16 +17,15 @@ func (a *Agent) step(ctx context.Context) time.Time {
 			next = due
 		}
 	}
-	if due, waiting := a.damper.due(); waiting {
-		if !due.After(now) {
-			a.stats.changed = true
-		} else if due.Before(next) {
-			next = due
-		}
+	if due, waiting := a.damper.due(); waiting && !due.After(now) {
+		a.stats.changed = true
 	}
 	if a.stats.changed {
 		a.stats.changed = false
 		a.conclude(now)
+	}
+	if due, waiting := a.damper.due(); waiting {
+		next = earliest(next, due)
 	}
 	return next
 }
