@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -101,7 +103,11 @@ func blindness(before, after drift.Report, now time.Time) (out []Change) {
 func (a *Agent) tell(c Change) {
 	switch {
 	case c.Raised != nil:
-		a.config.Log.Warn("raised", "operation", c.Raised.Operation, "subject", c.Raised.Subject, "observed", c.Raised.Observed,
+		level := slog.LevelInfo
+		if c.Raised.Counts() {
+			level = slog.LevelWarn
+		}
+		a.config.Log.Log(context.Background(), level, "raised", "operation", c.Raised.Operation, "subject", c.Raised.Subject, "observed", c.Raised.Observed,
 			"supported", c.Raised.Supported, "state", c.Raised.State, "severity", c.Raised.Severity)
 	case c.Cleared != nil:
 		a.config.Log.Info("cleared", "operation", c.Cleared.Operation, "subject", c.Cleared.Subject, "state", c.Cleared.State)

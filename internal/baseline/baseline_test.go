@@ -288,3 +288,29 @@ func TestGapsForAnUnusableBaseline(t *testing.T) {
 		}
 	}
 }
+
+func TestSettler(t *testing.T) {
+	s := baseline.NewSettler(10 * time.Minute)
+	for _, c := range []struct {
+		at     time.Duration
+		digest string
+		ready  bool
+		want   bool
+	}{
+		{0, "a", true, false},
+		{9 * time.Minute, "a", true, false},
+		{9*time.Minute + 30*time.Second, "b", true, false}, // something changed
+		{15 * time.Minute, "b", true, false},
+		{19*time.Minute + 29*time.Second, "b", true, false},
+		{19*time.Minute + 30*time.Second, "b", false, false}, // not ready after all
+		{25 * time.Minute, "b", true, false},
+		{29*time.Minute + 30*time.Second, "b", true, true},
+	} {
+		if got := s.Settled(c.digest, c.ready, t0.Add(c.at)); got != c.want {
+			t.Errorf("after %v: %t", c.at, got)
+		}
+	}
+	if !baseline.NewSettler(0).Settled("a", true, t0) {
+		t.Error("without a delay it does not settle at once")
+	}
+}

@@ -50,3 +50,8 @@ func (r *Root) line(name string) string {
 	first, _, _ := bytes.Cut(data, []byte("\n"))
 	return strings.TrimSpace(string(first))
 }
+
+// CloudInitDone tells whether cloud-init, where it is present, has finished.
+func (r *Root) CloudInitDone() bool {
+	return !r.Exists("/run/cloud-init") || r.Exists("/run/cloud-init/result.json") || r.Exists("/run/cloud-init/disabled")
+}

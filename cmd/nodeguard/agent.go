@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// agentOptions are the agent's own flags.
+type agentOptions struct {
+	*options
+	standalone     bool
+	once           bool
+	listen         []string
+	webConfig      string
+	pprof          bool
+	baselineSettle time.Duration
+	deadline       time.Duration
+}
+
+func newAgent(o *options) *cobra.Command {
+	a := &agentOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Watch this host and keep metrics and report true",
+		Long: `Watches the host: events make it look at once, and what it says is always what it
+last saw, whole. It serves metrics and the JSON report.`,
+		Example: "  nodeguard agent --standalone\n  nodeguard agent --standalone --once",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runAgent(cmd.Context(), a) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&a.standalone, "standalone", false, "run without a cluster")
+	flags.BoolVar(&a.once, "once", false, "end after the first full pass, with the exit code of check")
+	flags.StringSliceVar(&a.listen, "web.listen-address", []string{":19639"}, "addresses to serve metrics and report on; empty: none")
+	flags.StringVar(&a.webConfig, "web.config.file", "", "TLS and authentication, as exporter-toolkit has it; without it the report answers on loopback only")
+	flags.BoolVar(&a.pprof, "web.enable-pprof", false, "serve /debug/pprof")
+	flags.DurationVar(&a.baselineSettle, "baseline-settle", 10*time.Minute, "how long the node must look the same before it is recorded")
+	flags.DurationVar(&a.deadline, "check-deadline", 30*time.Second, "when a check that does not answer becomes Unknown")
+	return cmd
+}
+
+func (a *agentOptions) validate() error {
+	switch {
+	case !a.standalone:
+		return usage(errors.New("the agent reports to no cluster yet"), "run it with --standalone")
+	case a.baselineSettle < 0:
+		return usage(errors.New("--baseline-settle is negative"), "10m is the default")
+	case a.deadline <= 0:
+		return usage(errors.New("--check-deadline is not positive"), "30s is the default")
+	}
+	return nil
+}

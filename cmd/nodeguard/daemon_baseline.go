@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/journal"
+)
+
+// looked follows what the checks see: it records the first baseline once the
+// node has settled, and adds to an older one what it never covered. The loop
+// waits for it, so writing and rebuilding happen elsewhere.
+func (d *daemon) looked(looks map[string]drift.Look, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looks = looks
+	select {
+	case <-d.first:
+	default:
+		close(d.first)
+	}
+	switch {
+	case d.unusable() != nil:
+	case d.baseline == nil:
+		if d.settler.Settled(stateOf(looks), d.host.CloudInitDone(), at) {
+			d.recordFirstBaseline(looks, at)
+		}
+	default:
+		d.extendBaseline(looks, at)
+	}
+}
+
+// stateOf names what all checks with a baseline see.
+func stateOf(looks map[string]drift.Look) string {
+	var state string
+	for _, check := range slices.Sorted(maps.Keys(looks)) {
+		if facts := looks[check].Facts; facts != nil {
+			state += check + " " + drift.AcceptDigest(facts) + "\n"
+		}
+	}
+	return state
+}
+
+func (d *daemon) recordFirstBaseline(looks map[string]drift.Look, at time.Time) {
+	b := d.newBaseline()
+	subjects := 0
+	for check, l := range looks {
+		if l.Facts != nil && l.Error == "" {
+			b.Scopes[check] = baseline.ScopeOf(l.Facts, l.Gaps)
+			subjects += len(l.Facts)
+		}
+	}
+	d.baseline, d.baseErr = b, nil
+	d.saved(journal.Entry{At: at, Event: journal.Recorded, Detail: fmt.Sprintf("the first baseline: %d subjects", subjects)})
+}
+
+func (d *daemon) extendBaseline(looks map[string]drift.Look, at time.Time) {
+	added := 0
+	for check, l := range looks {
+		if l.Facts == nil || l.Error != "" {
+			continue
+		}
+		if d.baseline.Scopes[check] == nil {
+			d.baseline.Scopes[check] = baseline.ScopeOf(l.Facts, l.Gaps)
+			added += len(l.Facts)
+			continue
+		}
+		scope := maps.Clone(d.baseline.Scopes[check]) // the running check reads the old one
+		if n := scope.AddFresh(l.Facts); n > 0 {
+			d.baseline.Scopes[check] = scope
+			added += n
+		}
+	}
+	if added > 0 {
+		d.saved(journal.Entry{At: at, Event: journal.Recorded, Detail: fmt.Sprintf("%d subjects that the baseline did not cover", added)})
+	}
+}
+
+// saved writes the baseline and has the checks compare with it from now on. Where
+// it cannot be written the agent goes on with what it has in memory.
+func (d *daemon) saved(e journal.Entry) {
+	if err := d.store.Save(d.baseline); err != nil {
+		d.log.Error("baseline cannot be saved: it ends with the agent", "error", err)
+	} else {
+		d.record(e)
+		d.log.Info("baseline recorded", "detail", e.Detail, "path", d.store.Path())
+	}
+	go d.rebuild(context.Background())
+}
