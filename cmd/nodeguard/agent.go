@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/nodeguard/nodeguard/internal/export/web"
 )
 
 // agentOptions are the agent's own flags.
@@ -33,9 +35,9 @@ last saw, whole. It serves metrics and the JSON report.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&a.standalone, "standalone", false, "run without a cluster")
 	flags.BoolVar(&a.once, "once", false, "end after the first full pass, with the exit code of check")
-	flags.StringSliceVar(&a.listen, "web.listen-address", []string{":19639"}, "addresses to serve metrics and report on; empty: none")
+	flags.StringSliceVar(&a.listen, "web.listen-address", []string{web.DefaultAddress}, "addresses to serve metrics and report on; empty: none")
 	flags.StringVar(&a.webConfig, "web.config.file", "", "TLS and authentication, as exporter-toolkit has it; without it the report answers on loopback only")
-	flags.BoolVar(&a.pprof, "web.enable-pprof", false, "serve /debug/pprof")
+	flags.BoolVar(&a.pprof, "web.pprof", false, "serve /debug/pprof")
 	flags.DurationVar(&a.baselineSettle, "baseline-settle", 10*time.Minute, "how long the node must look the same before it is recorded")
 	flags.DurationVar(&a.deadline, "check-deadline", 30*time.Second, "when a check that does not answer becomes Unknown")
 	return cmd

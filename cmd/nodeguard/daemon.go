@@ -25,6 +25,7 @@ type daemon struct {
 	agent   *agent.Agent
 	settler *baseline.Settler
 	first   chan struct{} // closed after the first full pass
+	anew    chan struct{} // the baseline changed: build the checks anew
 
 	mu    sync.Mutex // guards the baseline and what was last seen
 	looks map[string]drift.Look
@@ -40,7 +41,7 @@ func runAgent(ctx context.Context, flags *agentOptions) error {
 		return err
 	}
 	defer s.host.Close()
-	d := &daemon{session: s, flags: flags, log: newLogger(flags.stderr), settler: baseline.NewSettler(flags.baselineSettle), first: make(chan struct{})}
+	d := &daemon{session: s, flags: flags, log: newLogger(flags.stderr), settler: baseline.NewSettler(flags.baselineSettle), first: make(chan struct{}), anew: make(chan struct{}, 1)}
 	release, err := d.openState()
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func (d *daemon) run(ctx context.Context) error {
 		Set: set, Before: d.openFindings(), Record: d.changed, Publish: func(drift.Report) {}, Looked: d.looked, Log: d.log, Deadline: d.flags.deadline,
 	})
 	var tasks sync.WaitGroup
-	tasks.Go(func() { d.reloadOnHangup(ctx) })
+	tasks.Go(func() { d.maintain(ctx) })
 	tasks.Go(func() { d.serve(ctx) })
 	if d.flags.once {
 		tasks.Go(func() {
@@ -154,8 +155,9 @@ func (d *daemon) record(e journal.Entry) {
 	}
 }
 
-// reloadOnHangup reads the configuration again on SIGHUP.
-func (d *daemon) reloadOnHangup(ctx context.Context) {
+// maintain reads the configuration again on SIGHUP, and builds the checks anew
+// when their baseline changed.
+func (d *daemon) maintain(ctx context.Context) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -165,6 +167,8 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 			return
 		case <-hangups:
 			d.reload(ctx)
+		case <-d.anew:
+			d.rebuild(ctx)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -90,5 +89,8 @@ func (d *daemon) saved(e journal.Entry) {
 		d.record(e)
 		d.log.Info("baseline recorded", "detail", e.Detail, "path", d.store.Path())
 	}
-	go d.rebuild(context.Background())
+	select {
+	case d.anew <- struct{}{}:
+	default: // it is to be built anew already
+	}
 }

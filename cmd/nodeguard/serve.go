@@ -1,6 +1,51 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"github.com/nodeguard/nodeguard/internal/agent"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/export/prom"
+	"github.com/nodeguard/nodeguard/internal/export/web"
+)
 
 // serve answers metrics and report until the context ends.
-func (d *daemon) serve(ctx context.Context) { <-ctx.Done() }
+func (d *daemon) serve(ctx context.Context) {
+	web.Run(ctx, web.Options{
+		Addresses: d.flags.listen, ConfigFile: d.flags.webConfig, Pprof: d.flags.pprof, Log: d.log,
+		Metrics: prom.Handler(d.metrics, d.log),
+		Report:  func() drift.Report { return d.agent.Snapshot().Report },
+		Turning: d.agent.Turning,
+		Ready:   func() bool { return d.agent.Snapshot().Complete },
+	})
+}
+
+// metrics is what a scrape shows.
+func (d *daemon) metrics() prom.Snapshot {
+	s := d.agent.Snapshot()
+	out := prom.Snapshot{
+		Report: s.Report, OutOfSupport: s.OutOfSupport, Baselines: d.baselines(), Build: prom.ThisBuild(versionString()),
+		Latency: prom.Latency{Bounds: agent.LatencyBuckets[:], Counts: s.Latency.Counts, Sum: s.Latency.Sum},
+	}
+	for _, c := range s.Checks {
+		out.Checks = append(out.Checks, prom.CheckStats{Name: c.Name, Duration: c.Took, LastSuccess: c.LastSuccess, Passes: c.Passes, Failures: c.Failures})
+	}
+	for _, src := range s.Sources {
+		out.Sources = append(out.Sources, prom.Source{Name: src.Name, Check: src.Check, Mode: src.Mode, Events: src.Events, Overflows: src.Overflows, Errors: src.Errors})
+	}
+	return out
+}
+
+// baselines names what every check with a baseline sees now, in the way that
+// nodes of one kind share.
+func (d *daemon) baselines() []prom.BaselineInfo {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []prom.BaselineInfo
+	for _, check := range checkNames() {
+		if facts := d.looks[check].Facts; facts != nil {
+			out = append(out, prom.BaselineInfo{Scope: check, Digest: drift.SharedDigest(facts)})
+		}
+	}
+	return out
+}

@@ -11,9 +11,21 @@ import (
 // AcceptDigest names the state that the facts describe; accepting it accepts
 // exactly this state.
 func AcceptDigest(facts map[string]Fact) string {
+	return digest(facts, func(Fact) bool { return true })
+}
+
+// SharedDigest names the state without what is one node's own, so that nodes of
+// one kind have the same.
+func SharedDigest(facts map[string]Fact) string {
+	return digest(facts, func(f Fact) bool { return !f.Local })
+}
+
+func digest(facts map[string]Fact, counts func(Fact) bool) string {
 	h := sha256.New()
 	for _, subject := range slices.Sorted(maps.Keys(facts)) {
-		fmt.Fprintf(h, "%q %q\n", subject, facts[subject].Value)
+		if f := facts[subject]; counts(f) {
+			fmt.Fprintf(h, "%q %q\n", subject, f.Value)
+		}
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

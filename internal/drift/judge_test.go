@@ -209,6 +209,10 @@ func TestAcceptDigestNamesTheState(t *testing.T) {
 	if b := drift.AcceptDigest(map[string]drift.Fact{"x": {Value: `1" "y" "2`}}); a == b {
 		t.Error("a value can pose as another subject")
 	}
+	own := map[string]drift.Fact{"x": {Value: "1"}, "inode": {Value: "7", Local: true}}
+	if drift.SharedDigest(own) != drift.SharedDigest(map[string]drift.Fact{"x": {Value: "1"}}) || drift.SharedDigest(own) == drift.AcceptDigest(own) {
+		t.Error("what is one node's own counts in the shared digest, or not in the other")
+	}
 	absolute := drift.Judge(policy(), drift.Report{}, look(finding("op.critical", "a")), t0)
 	if got := condition(t, absolute, family).AcceptDigest; got != "" {
 		t.Errorf("an absolute finding can be accepted: %s", got)
