@@ -3,10 +3,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-hack/packages.sh systemd prometheus iproute2 nftables iptables procps kmod util-linux ca-certificates gcc libc6-dev
+hack/packages.sh systemd dbus prometheus iproute2 nftables iptables procps kmod util-linux ca-certificates gcc libc6-dev
 
 go vet ./...
 go test -race ./...
+NODEGUARD_APISERVER=$(hack/apiserver.sh)
+export NODEGUARD_APISERVER
 (
   cd test
   go vet ./...

@@ -232,7 +232,6 @@ func TestOneAgentAHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosttest.Write(t, "/", "/var/lib/kubelet/config.yaml", "maxPods: 110\n")
 	if code := run(t.Context(), []string{"check"}, io.Discard, &stderr); code != 0 {
 		t.Errorf("check exits %d: %s", code, &stderr)
 	}

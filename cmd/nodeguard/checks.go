@@ -37,17 +37,21 @@ func buildSysctl(s *session, recorded baseline.Scope) (drift.Check, error) {
 
 func buildPaths(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[paths.Rule](s.profile, paths.Name)
-	return paths.New(s.host, rules, recorded, s.progress), err
+	check := paths.New(s.host, rules, recorded, s.progress)
+	if s.files != nil {
+		check = check.WithFiles(s.files)
+	}
+	return check, err
 }
 
 func buildFirewall(s *session, _ baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[firewall.Rule](s.profile, firewall.Name)
-	return firewall.New(s.host, rules), err
+	return firewall.New(s.host, rules).WithUnits(s.units), err
 }
 
 func buildComponents(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[components.Rule](s.profile, components.Name)
-	return components.New(s.host, rules, recorded), err
+	return components.New(s.host, rules, recorded).WithUnits(s.units), err
 }
 
 func checkNames() []string {

@@ -13,7 +13,10 @@ import (
 	"github.com/nodeguard/nodeguard/internal/agent"
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/export/kube"
 	"github.com/nodeguard/nodeguard/internal/journal"
+	"github.com/nodeguard/nodeguard/internal/units"
+	"github.com/nodeguard/nodeguard/internal/watch"
 )
 
 // daemon is the agent with its state on the host.
@@ -26,9 +29,16 @@ type daemon struct {
 	settler *baseline.Settler
 	first   chan struct{} // closed after the first full pass
 	anew    chan struct{} // the baseline changed: build the checks anew
+	reloads chan struct{} // the configuration file changed
 
-	mu    sync.Mutex // guards the baseline and what was last seen
+	configFile configFile // the loop's
+
+	exporter *kube.Exporter // nil: standalone
+	nodes    chan struct{}  // the own Node is another than before
+
+	mu    sync.Mutex // guards the baseline, the configuration and what was last seen
 	looks map[string]drift.Look
+	node  *kube.Node
 }
 
 // runAgent watches until the context ends.
@@ -41,12 +51,17 @@ func runAgent(ctx context.Context, flags *agentOptions) error {
 		return err
 	}
 	defer s.host.Close()
-	d := &daemon{session: s, flags: flags, log: newLogger(flags.stderr), settler: baseline.NewSettler(flags.baselineSettle), first: make(chan struct{}), anew: make(chan struct{}, 1)}
+	d := &daemon{session: s, flags: flags, log: newLogger(flags.stderr), settler: baseline.NewSettler(flags.baselineSettle), first: make(chan struct{}), anew: make(chan struct{}, 1), nodes: make(chan struct{}, 1), reloads: make(chan struct{}, 1)}
+	d.configFile.name = flags.config
+	if err := d.connect(); err != nil {
+		return err
+	}
 	release, err := d.openState()
 	if err != nil {
 		return err
 	}
 	defer release()
+	d.files, d.units = watch.New(s.host), units.New(s.host)
 	return d.run(ctx)
 }
 
@@ -95,11 +110,14 @@ func (d *daemon) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.agent = agent.New(agent.Config{
-		Set: set, Before: d.openFindings(), Record: d.changed, Publish: func(drift.Report) {}, Looked: d.looked, Log: d.log, Deadline: d.flags.deadline,
+		Set: set, Before: d.openFindings(), Record: d.changed, Publish: d.publish, Looked: d.looked, Turned: d.turned, Log: d.log, Deadline: d.flags.deadline,
 	})
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.maintain(ctx) })
 	tasks.Go(func() { d.serve(ctx) })
+	if d.exporter != nil {
+		tasks.Go(func() { d.exporter.Run(ctx) })
+	}
 	if d.flags.once {
 		tasks.Go(func() {
 			select {
@@ -167,8 +185,12 @@ func (d *daemon) maintain(ctx context.Context) {
 			return
 		case <-hangups:
 			d.reload(ctx)
+		case <-d.reloads:
+			d.reload(ctx)
 		case <-d.anew:
 			d.rebuild(ctx)
+		case <-d.nodes:
+			d.followNode(ctx)
 		}
 	}
 }

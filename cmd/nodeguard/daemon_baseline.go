@@ -26,7 +26,7 @@ func (d *daemon) looked(looks map[string]drift.Look, at time.Time) {
 	switch {
 	case d.unusable() != nil:
 	case d.baseline == nil:
-		if d.settler.Settled(stateOf(looks), d.host.CloudInitDone(), at) {
+		if d.settler.Settled(stateOf(looks), d.settledNode(), at) {
 			d.recordFirstBaseline(looks, at)
 		}
 	default:

@@ -23,7 +23,7 @@ func (d *daemon) set() (agent.Set, error) {
 	set := agent.Set{Policy: d.policy(checks)}
 	for i, c := range checks {
 		set.Policy.Checks[i].Settling = d.baseline == nil && d.unusable() == nil && len(baselineOperations(c)) > 0
-		set.Checks = append(set.Checks, agent.Built{Check: c, Key: d.key(c.Name())})
+		set.Checks = append(set.Checks, agent.Built{Check: c, Key: d.key(c.Name()), Also: d.also(c)})
 	}
 	return set, nil
 }

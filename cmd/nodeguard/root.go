@@ -52,7 +52,7 @@ what it breaks and how to recover.`,
 		return usage(err, "see %s --help", c.CommandPath())
 	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newCheck(o), newOperations(o), newExplain(o), newBaseline(o), newAgent(o), newVersion(o))
+	cmd.AddCommand(newCheck(o), newOperations(o), newExplain(o), newBaseline(o), newAgent(o), newPrune(o), newVersion(o))
 	return cmd
 }
 

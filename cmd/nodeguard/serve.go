@@ -30,6 +30,10 @@ func (d *daemon) metrics() prom.Snapshot {
 	for _, c := range s.Checks {
 		out.Checks = append(out.Checks, prom.CheckStats{Name: c.Name, Duration: c.Took, LastSuccess: c.LastSuccess, Passes: c.Passes, Failures: c.Failures})
 	}
+	if d.exporter != nil {
+		stats := d.exporter.Stats()
+		out.Reporters = []prom.ReporterStats{{Name: "kube", Attempts: stats.Attempts, Failures: stats.Failures}}
+	}
 	for _, src := range s.Sources {
 		out.Sources = append(out.Sources, prom.Source{Name: src.Name, Check: src.Check, Mode: src.Mode, Events: src.Events, Overflows: src.Overflows, Errors: src.Errors})
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/paths"
+	"github.com/nodeguard/nodeguard/internal/units"
+	"github.com/nodeguard/nodeguard/internal/watch"
 )
 
 // session is what the commands work with: the host, what is documented about it
@@ -28,6 +30,9 @@ type session struct {
 	baseErr  error              // why not; baseline.ErrNone where there is none yet
 	profile  catalog.Profile
 	progress *paths.Progress
+
+	files *watch.Watcher // nil: nobody listens for changes
+	units *units.Bus
 }
 
 // open reads configuration and catalogue, which no host is needed for.

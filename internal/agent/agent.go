@@ -20,7 +20,8 @@ type Set struct {
 // the running check where the key is the same.
 type Built struct {
 	drift.Check
-	Key string
+	Key  string
+	Also []drift.Watcher // further sources, beside those that the check brings itself
 }
 
 // Config is what the agent is made of.
@@ -34,6 +35,8 @@ type Config struct {
 	Publish func(drift.Report)
 	// Looked is told what the checks saw, after every pass; the baseline settles by it.
 	Looked func(looks map[string]drift.Look, at time.Time)
+	// Turned is called whenever the loop turned, for what shares its wake-ups.
+	Turned func(time.Time)
 	Log    *slog.Logger
 
 	Deadline time.Duration // of one look; 0: 30 s
@@ -53,12 +56,15 @@ type Change struct {
 const (
 	defaultDeadline = 30 * time.Second
 	defaultMerge    = 20 * time.Millisecond
-	earlyAgain      = 2 * time.Millisecond
 	// grid is what all timers are aligned to, so that they share wake-ups.
 	grid = time.Second
 	// defaultResync is the safety net of a check that does not say its own.
 	defaultResync = 5 * time.Minute
 )
+
+// earlyAgain is when to look again after an event that came before its change:
+// soon, and once more for a writer that lost its processor in between.
+var earlyAgain = [...]time.Duration{2 * time.Millisecond, 25 * time.Millisecond}
 
 // Agent runs checks.
 type Agent struct {
@@ -69,6 +75,8 @@ type Agent struct {
 	damper   damper
 	epoch    time.Time // of the grid
 	hold     string    // why nothing is raised: the host or the node ends
+	freeze   time.Time // until when families are shown as they were: maintenance
+	frozen   []drift.Condition
 
 	wake    chan struct{}
 	results chan result
@@ -114,6 +122,9 @@ func (a *Agent) Run(ctx context.Context) {
 		}
 		a.turned.Store(time.Now().UnixNano())
 		timer.Reset(time.Until(a.step(ctx)))
+		if a.config.Turned != nil {
+			a.config.Turned(time.Now())
+		}
 	}
 }
 
@@ -135,6 +146,18 @@ func (a *Agent) Reload(ctx context.Context, s Set) {
 // going away; an empty reason ends it.
 func (a *Agent) Hold(ctx context.Context, reason string) {
 	a.do(ctx, func(context.Context) { a.hold = reason })
+}
+
+// Maintain freezes the families until then and says that neither aggregate is
+// true; findings are recorded all the same, and what remains is raised at its
+// end. A time that has passed ends it.
+func (a *Agent) Maintain(ctx context.Context, until time.Time) {
+	a.do(ctx, func(context.Context) {
+		a.freeze, a.stats.changed = until, true
+		if s := a.published.Load(); s != nil {
+			a.frozen = s.Report.Conditions
+		}
+	})
 }
 
 // Again looks at everything, trusting nothing.

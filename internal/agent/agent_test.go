@@ -508,3 +508,31 @@ func TestPollersShareWakeUps(t *testing.T) {
 		}
 	})
 }
+
+// During maintenance families stand still and both aggregates are False; what
+// happens is recorded, and what remains is raised at the end.
+func TestMaintenance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		b := start(t, agent.Config{Set: one(h)})
+		defer b.stop()
+		time.Sleep(time.Second)
+		b.Maintain(t.Context(), time.Now().Add(time.Hour))
+		h.set("x", true)
+		h.source().Hint(drift.Hint{Source: "fake", Subject: "x"})
+		time.Sleep(time.Minute)
+		if family, all := b.status("Drift-a"), b.status(drift.NodeOutOfSupport); family != drift.False || all != drift.False {
+			t.Errorf("during maintenance: %q and %q", family, all)
+		}
+		if r := b.Snapshot().Report; r.Conditions[1].Reason != agent.ReasonMaintenance || len(r.Findings) != 1 {
+			t.Errorf("%+v", r)
+		}
+		if diff := cmp.Diff([]string{"raised x"}, b.told()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(time.Hour)
+		if family, all := b.status("Drift-a"), b.status(drift.NodeOutOfSupport); family != drift.True || all != drift.True {
+			t.Errorf("after it: %q and %q", family, all)
+		}
+	})
+}

@@ -25,6 +25,10 @@ func (a *Agent) conclude(now time.Time) {
 	changes := changes(a.before, report, now)
 	a.before, a.complete = report, true
 	shown := a.damper.settle(report, a.config.Set.Policy.Language, now)
+	if now.Before(a.freeze) {
+		shown.Conditions = maintained(shown.Conditions, a.frozen, now)
+		a.frozen = shown.Conditions
+	}
 	a.account(shown, changes, now)
 	for _, c := range changes {
 		a.tell(c)
@@ -119,4 +123,24 @@ func (a *Agent) tell(c Change) {
 	if a.config.Record != nil {
 		a.config.Record(c)
 	}
+}
+
+// ReasonMaintenance is why both aggregates are False during maintenance.
+const ReasonMaintenance = "Maintenance"
+
+// maintained shows families as they were, and says that nothing has to be done.
+func maintained(conditions, frozen []drift.Condition, now time.Time) []drift.Condition {
+	var out []drift.Condition
+	for _, c := range conditions {
+		i := slices.IndexFunc(frozen, func(f drift.Condition) bool { return f.Type == c.Type })
+		switch {
+		case c.Type == drift.NodeOutOfSupport || c.Type == drift.NodeRebuildAdvised:
+			c.Status, c.Reason, c.Message = drift.False, ReasonMaintenance, "maintenance was announced for this node"
+			c = c.Since(frozen, now)
+		case i >= 0:
+			c = frozen[i]
+		}
+		out = append(out, c)
+	}
+	return out
 }

@@ -38,7 +38,11 @@ func (a *Agent) newRunner(ctx context.Context, built Built) *runner {
 	now := time.Now()
 	r.resync, r.poll = a.onGrid(now.Add(resyncOf(built.Check))), now
 	r.hint(drift.Hint{Source: "agent", At: now})
+	watchers := built.Also
 	if w, ok := built.Check.(drift.Watcher); ok {
+		watchers = append(slices.Clone(watchers), w)
+	}
+	for _, w := range watchers {
 		a.sinks.Go(func() { a.watch(ctx, r, w) })
 	}
 	return r

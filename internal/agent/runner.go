@@ -27,9 +27,9 @@ type runner struct {
 	busy     bool // a look is under way, or hung
 	hung     bool // it passed its deadline: its answer will be thrown away
 	deadline time.Time
-	quiet    time.Time // until when further hints merge
-	again    time.Time // look once more then: an event came before its change
-	early    []string  // at what
+	quiet    time.Time   // until when further hints merge
+	again    []time.Time // look once more then: an event came before its change
+	early    []string    // at what
 	resync   time.Time
 	poll     time.Time
 	since    time.Time // of the earliest hint that the look under way answers

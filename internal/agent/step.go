@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -20,12 +21,18 @@ func (a *Agent) step(ctx context.Context) time.Time {
 	if due, waiting := a.damper.due(); waiting && !due.After(now) {
 		a.stats.changed = true
 	}
+	if !a.freeze.IsZero() && !a.freeze.After(now) {
+		a.freeze, a.stats.changed = time.Time{}, true
+	}
 	if a.stats.changed {
 		a.stats.changed = false
 		a.conclude(now)
 	}
 	if due, waiting := a.damper.due(); waiting {
 		next = earliest(next, due)
+	}
+	if !a.freeze.IsZero() {
+		next = earliest(next, a.freeze)
 	}
 	return next
 }
@@ -47,8 +54,8 @@ func (a *Agent) stepRunner(ctx context.Context, r *runner, now time.Time) time.T
 	case !r.resync.After(now):
 		r.resync = a.onGrid(now.Add(resyncOf(r.check)))
 		a.start(ctx, r, []string{}, now)
-	case !r.again.IsZero() && !r.again.After(now):
-		r.again = time.Time{}
+	case len(r.again) > 0 && !r.again[0].After(now):
+		r.again = r.again[1:]
 		a.start(ctx, r, r.early, now)
 	case r.hinted() && !r.quiet.After(now):
 		a.startHinted(ctx, r, now)
@@ -60,30 +67,34 @@ func (a *Agent) stepRunner(ctx context.Context, r *runner, now time.Time) time.T
 	if r.hinted() {
 		due = earliest(due, r.quiet)
 	}
-	if !r.again.IsZero() {
-		due = earliest(due, r.again)
+	if len(r.again) > 0 {
+		due = earliest(due, r.again[0])
 	}
 	return due
 }
 
 // startHinted answers hints at once; further ones merge until the window ends.
 func (a *Agent) startHinted(ctx context.Context, r *runner, now time.Time) {
-	h := r.takeHints()
-	r.since, r.quiet = h.first, now.Add(a.config.Merge)
-	if h.early {
-		r.again, r.early = now.Add(earlyAgain), h.only()
-	}
-	a.observe(ctx, r, h.only(), now)
+	r.quiet = now.Add(a.config.Merge)
+	a.start(ctx, r, []string{}, now)
 }
 
+// start looks at these subjects and at what was hinted meanwhile.
 func (a *Agent) start(ctx context.Context, r *runner, only []string, now time.Time) {
-	if r.hinted() {
-		h := r.takeHints()
+	h := r.takeHints()
+	if h.early {
+		r.early = h.only()
+		r.again = nil
+		for _, d := range earlyAgain {
+			r.again = append(r.again, now.Add(d))
+		}
+	}
+	if !h.empty() {
 		r.since = h.first
 		if h.all {
 			only = nil
 		} else if only != nil {
-			only = append(only, h.only()...)
+			only = append(slices.Clone(only), h.only()...)
 		}
 	}
 	a.observe(ctx, r, only, now)

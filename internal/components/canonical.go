@@ -110,15 +110,15 @@ type unit struct {
 	bytes uint64
 }
 
-// units are in the order in which a quantity tries to be whole in them.
-var units = [...]unit{
+// suffixes are in the order in which a quantity tries to be whole in them.
+var suffixes = [...]unit{
 	{"Ei", 1 << 60}, {"Pi", 1 << 50}, {"Ti", 1 << 40}, {"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10},
 	{"E", 1e18}, {"P", 1e15}, {"T", 1e12}, {"G", 1e9}, {"M", 1e6}, {"k", 1e3},
 }
 
 func canonicalQuantity(parts []string) string {
 	amount, _ := new(big.Rat).SetString(parts[1])
-	for _, u := range units {
+	for _, u := range suffixes {
 		if u.name == parts[2] {
 			amount.Mul(amount, new(big.Rat).SetFrac(new(big.Int).SetUint64(u.bytes), big.NewInt(1)))
 		}
@@ -127,7 +127,7 @@ func canonicalQuantity(parts []string) string {
 		return parts[0]
 	}
 	n := amount.Num().Uint64()
-	for _, u := range units {
+	for _, u := range suffixes {
 		if n != 0 && n%u.bytes == 0 {
 			return strconv.FormatUint(n/u.bytes, 10) + u.name
 		}

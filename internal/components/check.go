@@ -8,6 +8,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/units"
 )
 
 // Check compares what the node's components run with to what was recorded and to
@@ -16,12 +17,14 @@ type Check struct {
 	root     *host.Root
 	rules    []drift.Bound[Rule]
 	recorded baseline.Scope
+	units    *units.Bus     // nil where nobody listens to systemd
+	seen     chan processes // what Observe last found, for Watch
 }
 
 // New returns the check of the host's components. recorded is what this check's
 // facts were when the node was accepted; nil where nothing is.
 func New(root *host.Root, rules []drift.Bound[Rule], recorded baseline.Scope) *Check {
-	return &Check{root: root, rules: rules, recorded: recorded}
+	return &Check{root: root, rules: rules, recorded: recorded, seen: make(chan processes, 1)}
 }
 
 // Name of the check.
@@ -44,6 +47,9 @@ func (c *Check) BaselineOperations() []string {
 // Observe looks at all of it each time: it is a few processes and small files.
 func (c *Check) Observe(context.Context, []string) drift.Observation {
 	s := look(c.root, c.recorded)
+	if s.unlisted == nil {
+		c.tell(s.processes)
+	}
 	var o drift.Observation
 	var compared []Rule
 	for _, rule := range c.rules {

@@ -137,6 +137,7 @@ func (s *scene) matches(dir, element string) ([]string, error) {
 		}
 		return nil, nil
 	}
+	s.noteDir(dir)
 	if e, err := s.root.Stat(dir); err != nil || e.Type != directory {
 		return nil, nil
 	}

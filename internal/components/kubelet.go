@@ -131,6 +131,7 @@ func (s *scene) addKubeletConfig() *area {
 // them, and when one last came or went.
 func (s *scene) dropIns(dir string) ([]string, time.Time, error) {
 	var out []string
+	s.noteDir(dir)
 	newest, err := s.changed(dir)
 	if err != nil {
 		if gone(err) {
@@ -153,6 +154,7 @@ func (s *scene) dropIns(dir string) ([]string, time.Time, error) {
 
 // walk visits what is below dir in lexical order, links unfollowed.
 func (s *scene) walk(dir string, depth int, visit func(name string, changed time.Time, isDir bool)) error {
+	s.noteDir(dir)
 	names, err := s.root.ReadDir(dir, maxNames)
 	if err != nil {
 		return err

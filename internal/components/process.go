@@ -7,24 +7,24 @@ import (
 	"github.com/nodeguard/nodeguard/internal/host"
 )
 
-// findProcesses finds the host's own kubelet, containerd and dockerd.
-func (s *scene) findProcesses() {
-	s.processes = map[Component]*host.Process{}
-	if !s.root.Live() {
-		return
+// findProcesses finds the host's own kubelet, containerd and dockerd, or says why
+// it cannot.
+func findProcesses(root *host.Root) (processes, *fault) {
+	found := processes{}
+	if !root.Live() {
+		return found, nil
 	}
-	if !s.root.Exists("/proc/1/stat") {
-		s.unlisted = &fault{"processes of other users are hidden here", "run as root, or mount /proc without hidepid"}
-		return
+	if !root.Exists("/proc/1/stat") {
+		return found, &fault{"processes of other users are hidden here", "run as root, or mount /proc without hidepid"}
 	}
-	all, err := s.root.Processes("kubelet", "hyperkube", "containerd", "dockerd")
+	all, err := root.Processes("kubelet", "hyperkube", "containerd", "dockerd")
 	if err != nil {
-		s.unlisted = &fault{"the host's processes could not be listed", "run as root in the host's pid namespace (hostPID: true in a pod)"}
-		return
+		return found, &fault{"the host's processes could not be listed", "run as root in the host's pid namespace (hostPID: true in a pod)"}
 	}
 	for _, c := range components {
-		s.processes[c] = pick(c, all)
+		found[c] = pick(c, all)
 	}
+	return found, nil
 }
 
 // pick chooses among processes, oldest first: what a component's program runs goes

@@ -22,11 +22,12 @@ type scene struct {
 	areas     []*area
 	kubelet   kubeletSeen
 	runtimes  map[Component]runtimeSeen
+	dirs      map[string]bool // where was looked
 }
 
 func look(root *host.Root, recorded baseline.Scope) *scene {
-	s := &scene{root: root, recorded: recorded, runtimes: map[Component]runtimeSeen{}}
-	s.findProcesses()
+	s := &scene{root: root, recorded: recorded, runtimes: map[Component]runtimeSeen{}, dirs: map[string]bool{}}
+	s.processes, s.unlisted = findProcesses(root)
 	s.lookAtKubelet()
 	s.lookAtContainerd()
 	s.lookAtDocker()
@@ -76,6 +77,7 @@ type file struct {
 // read returns a file and when it, or a link to it, last changed: the inode's
 // change time moves with every change of the content too, and cannot be set.
 func (s *scene) read(name string, limit int64) (file, error) {
+	s.noteFile(name)
 	changed, err := s.changed(name)
 	if err != nil {
 		return file{path: name}, err
@@ -98,6 +100,7 @@ func (s *scene) changed(name string) (time.Time, error) {
 
 // changedAround is when something last appeared in, or went from, a directory.
 func (s *scene) changedAround(name string) time.Time {
+	s.noteDir(path.Dir(name))
 	e, err := s.root.Stat(path.Dir(name))
 	if err != nil {
 		return time.Time{}

@@ -25,6 +25,7 @@ type Config struct {
 	Severities    map[string]drift.Severity
 	Waivers       []drift.Waiver
 	Checks        map[string]Check
+	Observe       bool // metrics, report and journal only: no condition and no event
 }
 
 // Check is what the file says of one check.
@@ -40,6 +41,7 @@ type raw struct {
 	Severities    map[string]drift.Severity `yaml:"severities"`
 	Waivers       []rawWaiver               `yaml:"waivers"`
 	Checks        map[string]rawCheck       `yaml:"checks"`
+	Mode          string                    `yaml:"mode"`
 }
 
 type rawWaiver struct {
@@ -82,7 +84,7 @@ func Parse(name string, data []byte) (Config, error) {
 	}
 	c := Config{
 		Profile: r.Profile, Language: r.Language, NodePortRange: r.NodePortRange,
-		Disabled: r.Disabled, Severities: r.Severities, Checks: map[string]Check{},
+		Disabled: r.Disabled, Severities: r.Severities, Checks: map[string]Check{}, Observe: r.Mode == "observe",
 	}
 	if c.Operations, err = file.Operations(r.Operations); err != nil {
 		return Config{}, err
@@ -99,6 +101,9 @@ func Parse(name string, data []byte) (Config, error) {
 func (c *Config) validate(r raw) error {
 	if c.Language != "" && !slices.Contains(drift.Languages[:], c.Language) {
 		return fmt.Errorf("language %q is none of %v", c.Language, drift.Languages)
+	}
+	if r.Mode != "" && r.Mode != "observe" && r.Mode != "enforce" {
+		return fmt.Errorf("mode %q is none of [enforce observe]", r.Mode)
 	}
 	if c.NodePortRange != "" {
 		if _, _, err := sysctl.ParseNodePorts(c.NodePortRange); err != nil {

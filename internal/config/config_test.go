@@ -22,6 +22,7 @@ nodePortRange: 30000-31000
 disabled: [ack.path.etc-kubeadm]
 severities: {ack.net.tcp-tw-reuse: info}
 checks: {firewall: {enabled: false}, paths: {}}
+mode: observe
 waivers:
   - {operation: ack.net.firewall, subject: ufw, reason: CHG-1, owner: sre, expires: 2027-01-31}
   - {operation: "ack.path.*", reason: rebuild, expires: 2027-01-31T12:00:00Z}
@@ -33,7 +34,7 @@ waivers:
 	want := config.Config{
 		Profile: "ack", Language: drift.Chinese, NodePortRange: "30000-31000",
 		Disabled: []string{"ack.path.etc-kubeadm"}, Severities: map[string]drift.Severity{"ack.net.tcp-tw-reuse": drift.Info},
-		Checks: map[string]config.Check{"firewall": {Enabled: false}, "paths": {Enabled: true}},
+		Checks: map[string]config.Check{"firewall": {Enabled: false}, "paths": {Enabled: true}}, Observe: true,
 		Waivers: []drift.Waiver{
 			{Operation: "ack.net.firewall", Subject: "ufw", Reason: "CHG-1", Owner: "sre", Expires: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)},
 			{Operation: "ack.path.*", Reason: "rebuild", Expires: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)},
@@ -49,6 +50,7 @@ func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"profil: ack":                 `c.yaml:1:1: unknown field "profil"`,
 		"profile: ack\nprofile: ack":  "c.yaml:2:1: mapping key \"profile\" already defined",
+		"mode: dry":                   `mode "dry" is none of`,
 		"language: de":                `language "de" is none of`,
 		"nodePortRange: 1":            `nodePortRange: port range "1"`,
 		"severities: {a.b: bad}":      `severities: a.b: "bad" is none of`,

@@ -5,24 +5,17 @@ import (
 	"errors"
 	"os"
 	"syscall"
-
-	"github.com/godbus/dbus/v5"
 )
 
 // cause is an error in words that are the same at every look: no descriptor
 // numbers, no pids, nothing out of a file.
 func cause(err error) string {
-	var (
-		errno  syscall.Errno
-		answer dbus.Error
-	)
+	var errno syscall.Errno
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.As(err, &errno):
 		return errno.Error()
-	case errors.As(err, &answer):
-		return answer.Name
 	default:
 		return err.Error()
 	}

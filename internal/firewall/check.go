@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/units"
 )
 
 // patience is how long systemd and the kernel have to answer.
@@ -18,6 +19,7 @@ const patience = 2 * time.Second
 type Check struct {
 	root  *host.Root
 	rules []drift.Bound[Rule]
+	units *units.Bus // nil where nobody listens to systemd
 }
 
 // New returns the check of these rules.
@@ -67,7 +69,7 @@ func (c *Check) gatherFiles(f *facts) {
 		if !c.wants(s.name) {
 			continue
 		}
-		t, err := files{c.root}.trace(s)
+		t, err := files{root: c.root}.trace(s)
 		if err != nil {
 			f.gaps = append(f.gaps, gap{s.name, "its files cannot be read: " + cause(err), "reading them takes root; look at them on the host"})
 		}
@@ -89,13 +91,13 @@ func (c *Check) gatherUnits(ctx context.Context, f *facts) {
 	if len(names) == 0 {
 		return
 	}
-	units, err := readUnits(ctx, c.root, names)
+	found, err := readUnits(ctx, c.root, names)
 	if err != nil {
-		f.gaps = append(f.gaps, gap{"systemd", "systemd cannot be asked over D-Bus: " + cause(err),
+		f.gaps = append(f.gaps, gap{"systemd", "systemd cannot be asked over D-Bus: " + units.Cause(err),
 			"mount the host's /run/dbus/system_bus_socket; where AppArmor confines the container, run it unconfined"})
 		return
 	}
-	f.units = units
+	f.units = found
 }
 
 // gatherKernel never takes the answers of another network namespace.

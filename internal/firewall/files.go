@@ -18,7 +18,16 @@ const (
 )
 
 // files reads a firewall's traces in the host's file system.
-type files struct{ root *host.Root }
+type files struct {
+	root  *host.Root
+	noted func(dir string) // told where was looked; nil for nobody
+}
+
+func (f files) note(dir string) {
+	if f.noted != nil {
+		f.noted(path.Clean(dir))
+	}
+}
 
 // trace is what the file system tells of one service.
 type trace struct {
@@ -67,6 +76,7 @@ func (f files) units(unit string) (trace, error) {
 	var t trace
 	for _, dir := range unitDirs {
 		name := path.Join(dir, unit)
+		f.note(dir)
 		e, err := f.root.Lstat(name)
 		switch {
 		case absent(err):
@@ -97,6 +107,7 @@ func (f files) wanted(unit string) (bool, error) {
 		if !strings.HasSuffix(name, ".wants") && !strings.HasSuffix(name, ".requires") {
 			continue
 		}
+		f.note(path.Join(unitDirs[0], name))
 		_, err := f.root.Lstat(path.Join(unitDirs[0], name, unit))
 		if err == nil {
 			return true, nil
@@ -122,6 +133,7 @@ func (f files) runlevels(name string) (bool, error) {
 }
 
 func (f files) exists(name string) (bool, error) {
+	f.note(path.Dir(name))
 	_, err := f.root.Stat(name)
 	if absent(err) {
 		return false, nil
@@ -131,6 +143,7 @@ func (f files) exists(name string) (bool, error) {
 
 // read returns nothing of a file that is not there.
 func (f files) read(name string) ([]byte, error) {
+	f.note(path.Dir(name))
 	data, err := f.root.ReadFile(name, maxFile)
 	if absent(err) {
 		return nil, nil
@@ -139,6 +152,7 @@ func (f files) read(name string) ([]byte, error) {
 }
 
 func (f files) list(dir string) ([]string, error) {
+	f.note(dir)
 	names, err := f.root.ReadDir(dir, maxEntries)
 	if absent(err) {
 		return nil, nil

@@ -3,6 +3,7 @@ package paths
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -18,12 +19,22 @@ type Check struct {
 	rules    []drift.Bound[Rule]
 	recorded baseline.Scope
 	progress *Progress
+
+	files Files
+	poll  atomic.Bool            // the event source is not to be relied on
+	last  atomic.Pointer[memory] // what the last whole look saw
 }
 
 // New returns the check. Without a recorded scope it finds nothing and its facts
 // are what to record. progress may be watched while Observe runs.
 func New(root *host.Root, rules []drift.Bound[Rule], recorded baseline.Scope, progress *Progress) *Check {
 	return &Check{root: root, rules: rules, recorded: recorded, progress: progress}
+}
+
+// WithFiles gives the check the file watcher that tells it when to look.
+func (c *Check) WithFiles(files Files) *Check {
+	c.files = files
+	return c
 }
 
 // Name implements drift.Check.
@@ -39,10 +50,18 @@ func (c *Check) BaselineOperations() []string {
 	return slices.Compact(ids)
 }
 
-// Observe implements drift.Check. It looks at all paths whatever only says: one
-// walk costs less than keeping parts of the last one.
-func (c *Check) Observe(ctx context.Context, _ []string) drift.Observation {
+// Observe implements drift.Check. With nil it reads every content. With subjects
+// it looks again at the targets that they concern, with none of them at all
+// targets, and reads only the files whose metadata changed since the last look.
+func (c *Check) Observe(ctx context.Context, only []string) drift.Observation {
+	before := c.last.Load()
 	l := newLook(ctx, c.root, c.rules, c.progress)
+	if only != nil && before != nil {
+		l.trust(before, only)
+	}
 	l.all()
+	if ctx.Err() == nil {
+		c.last.CompareAndSwap(before, &memory{l.parts}) // a look that was overtaken is forgotten
+	}
 	return l.compare(c.recorded).Sorted()
 }

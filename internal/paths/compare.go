@@ -1,7 +1,6 @@
 package paths
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ func (l *look) compare(recorded baseline.Scope) drift.Observation {
 		return out
 	}
 	c := comparison{look: l, recorded: recorded}
+	c.differing = c.differences()
 	for _, t := range l.targets {
 		c.target(t)
 	}
@@ -26,8 +26,31 @@ func (l *look) compare(recorded baseline.Scope) drift.Observation {
 
 type comparison struct {
 	*look
-	recorded baseline.Scope
-	findings []drift.Finding
+	recorded  baseline.Scope
+	differing []string // the subjects whose value is not the recorded one, sorted
+	findings  []drift.Finding
+}
+
+// differences are few: most of what is looked at is as it was recorded.
+func (c *comparison) differences() []string {
+	var out []string
+	same := 0
+	for subject, now := range c.facts {
+		if was, known := c.recorded[subject]; known && was == now.Value {
+			same++
+		} else {
+			out = append(out, subject)
+		}
+	}
+	if same < len(c.recorded) {
+		for subject := range c.recorded {
+			if _, seen := c.facts[subject]; !seen {
+				out = append(out, subject)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (c *comparison) target(t target) {
@@ -100,11 +123,10 @@ func (c *comparison) mountChanged(t target) bool {
 
 // below compares all that is static below a target, in both directions.
 func (c *comparison) below(t target) {
-	subjects := map[string]bool{}
-	for _, known := range []map[string]bool{keys(c.recorded, t), keys(c.facts, t)} {
-		maps.Copy(subjects, known)
-	}
-	for _, subject := range slices.Sorted(maps.Keys(subjects)) {
+	for _, subject := range c.differing {
+		if !strings.HasPrefix(subject, t.subject+"/") {
+			continue
+		}
 		was, known := c.recorded[subject]
 		now, seen := c.facts[subject]
 		switch {
@@ -120,16 +142,6 @@ func (c *comparison) below(t target) {
 			c.changed(t, subject, was, now.Value)
 		}
 	}
-}
-
-func keys[V any](m map[string]V, t target) map[string]bool {
-	out := map[string]bool{}
-	for subject := range m {
-		if strings.HasPrefix(subject, t.subject+"/") {
-			out[subject] = true
-		}
-	}
-	return out
 }
 
 // counts tells whether the rule still covers a recorded subject: a rule that
@@ -160,6 +172,6 @@ func (c *comparison) blind(subject string) bool {
 func (c *comparison) add(t target, tier, subject, observed, supported string) {
 	c.findings = append(c.findings, drift.Finding{
 		Operation: t.operation, Subject: subject, Tier: tier, Observed: observed, Supported: supported,
-		State: drift.Active, Baseline: true, Args: map[string]string{"path": strings.TrimSuffix(subject, " (mount)")},
+		State: drift.Active, Baseline: true, Args: map[string]string{"path": strings.TrimSuffix(subject, mountSuffix)},
 	})
 }

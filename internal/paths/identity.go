@@ -70,7 +70,9 @@ func (l *look) chain(name string) (string, error) {
 	return chain, nil
 }
 
-func mountSubject(subject string) string { return subject + " (mount)" }
+const mountSuffix = " (mount)"
+
+func mountSubject(subject string) string { return subject + mountSuffix }
 
 // mount tells which mount the path lies on, and which inode it has there.
 func (l *look) mount(t target) (value, bool) {

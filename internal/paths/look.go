@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
+	"maps"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -18,8 +20,10 @@ import (
 type target struct {
 	operation string
 	rule      Rule
-	path      string // as the rule names it
-	subject   string // printable
+	path      string   // as the rule names it
+	subject   string   // printable
+	also      []string // other subjects that lead to the same place
+	now, was  *part    // was: nil where nothing is trusted
 }
 
 // look is one look at all protected paths.
@@ -31,34 +35,54 @@ type look struct {
 	targets []target
 	digests *digests
 	entries int
+	start   time.Time
+	device  string          // of the file before
+	own     map[string]bool // the targets' subjects
+	only    []string        // the subjects to look at; none: all
 
-	mu    sync.Mutex // the digest workers write, too
-	facts map[string]drift.Fact
+	mu    sync.Mutex // the digest workers write parts, too
+	parts map[string]*part
+	facts map[string]drift.Fact // of all parts, at the end
 	gaps  []drift.Gap
 }
 
 func newLook(ctx context.Context, root *host.Root, rules []drift.Bound[Rule], progress *Progress) *look {
-	l := &look{ctx: ctx, root: root, boot: root.BootID(), facts: map[string]drift.Fact{}}
+	l := &look{ctx: ctx, root: root, boot: root.BootID(), start: time.Now(), parts: map[string]*part{}}
 	if progress == nil {
 		progress = &Progress{}
 	}
 	l.targets = targets(root, rules)
+	l.own = make(map[string]bool, len(l.targets))
+	for _, t := range l.targets {
+		l.own[t.subject] = true
+	}
 	l.digests = startDigests(ctx, progress)
 	return l
+}
+
+// trust lets the look reuse what the one before it saw.
+func (l *look) trust(before *memory, only []string) {
+	for i, t := range l.targets {
+		l.targets[i].was = before.parts[t.subject]
+	}
+	if !everywhere(only, l.targets) {
+		l.only = only
+	}
 }
 
 // targets lists the paths of all rules; of several that lead to one place, like
 // /lib and /usr/lib, the first.
 func targets(root *host.Root, rules []drift.Bound[Rule]) []target {
 	var out []target
-	led := map[string]bool{}
+	led := map[string]int{}
 	for _, r := range rules {
 		for _, p := range r.Rule.Paths {
 			if real, err := root.Resolve(p); err == nil {
-				if led[real] {
+				if first, twice := led[real]; twice {
+					out[first].also = append(out[first].also, drift.Printable(p))
 					continue
 				}
-				led[real] = true
+				led[real] = len(out)
 			}
 			out = append(out, target{operation: r.Operation, rule: r.Rule, path: p, subject: drift.Printable(p)})
 		}
@@ -69,18 +93,46 @@ func targets(root *host.Root, rules []drift.Bound[Rule]) []target {
 // all looks at every target and returns when every content has been read.
 func (l *look) all() {
 	mounts, err := l.root.Mounts()
-	if err != nil {
-		for _, t := range l.targets {
+	l.mounts = mounts
+	var looked []*part
+	for _, t := range l.targets {
+		if l.reuse(t) {
+			continue
+		}
+		t.now = newPart(t.was)
+		l.parts[t.subject] = t.now
+		if err != nil {
 			l.gap(t, mountSubject(t.subject), err, "")
 		}
-	}
-	l.mounts = mounts
-	for _, t := range l.targets {
+		before := l.entries
 		l.target(t)
+		t.now.entries = l.entries - before
+		looked = append(looked, t.now)
 	}
 	l.digests.wait()
+	for _, p := range looked {
+		p.finish()
+	}
+	l.join()
 	if err := l.ctx.Err(); err != nil {
 		l.gaps = append(l.gaps, drift.Gap{Reason: "the look was cut short: " + err.Error(), Hint: "raise the check's deadline"})
+	}
+}
+
+// join makes one picture of all parts.
+func (l *look) join() {
+	size := 0
+	for _, p := range l.parts {
+		size += len(p.facts) + len(p.files)
+	}
+	l.facts = make(map[string]drift.Fact, size)
+	for _, t := range l.targets {
+		p := l.parts[t.subject]
+		maps.Copy(l.facts, p.facts)
+		for _, f := range p.files {
+			l.facts[f.subject] = f.fact
+		}
+		l.gaps = append(l.gaps, p.gaps...)
 	}
 }
 
@@ -89,38 +141,46 @@ func (l *look) target(t target) {
 	v, entry, err := l.identity(t)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
-		l.set(t.subject, drift.Fact{Value: absent})
+		l.set(t, t.subject, drift.Fact{Value: absent})
 		return
 	case err != nil:
 		l.gap(t, t.subject, err, "")
 		return
 	}
 	if m, known := l.mount(t); known {
-		l.set(mountSubject(t.subject), fact(m, true))
+		l.set(t, mountSubject(t.subject), fact(m, true))
 		if host.Remote(m.kind) {
 			l.gap(t, t.subject, errRemote, "keep this path on a local disk")
 			return
 		}
 	}
+	if v.kind == string(host.Link) {
+		t.now.led = v.String()
+	}
+	if t.was != nil && t.was.led != t.now.led {
+		t.was = nil
+	}
 	switch entry.Type {
 	case host.File:
-		f, err := l.root.OpenFile(t.path)
-		l.content(t, t.subject, v, f, err, entry)
+		l.content(t, t.subject, entry, func() (value, *os.File, error) {
+			f, err := l.root.OpenFile(t.path)
+			return v, f, err
+		})
 	case host.Directory:
-		l.set(t.subject, fact(v, false))
+		l.set(t, t.subject, fact(v, false))
 		l.directory(t)
 	default:
-		l.set(t.subject, fact(v, false))
+		l.set(t, t.subject, fact(v, false))
 	}
 }
 
 var errRemote = errors.New("it lies on a network or FUSE file system, which may never answer")
 
 // set records a fact.
-func (l *look) set(subject string, f drift.Fact) {
+func (l *look) set(t target, subject string, f drift.Fact) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.facts[subject] = f
+	t.now.facts[subject] = f
 }
 
 // gap records that a subject could not be looked at.
@@ -130,7 +190,7 @@ func (l *look) gap(t target, subject string, err error, hint string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gaps = append(l.gaps, drift.Gap{Operation: t.operation, Subject: subject, Reason: reason(err), Hint: hint})
+	t.now.gaps = append(t.now.gaps, drift.Gap{Operation: t.operation, Subject: subject, Reason: reason(err), Hint: hint})
 }
 
 // reason is what failed, without the path that the subject names already.
@@ -148,5 +208,5 @@ func reason(err error) string {
 
 // isTarget tells whether a path is protected by a rule of its own.
 func (l *look) isTarget(subject string) bool {
-	return slices.ContainsFunc(l.targets, func(t target) bool { return t.subject == subject })
+	return l.own[subject]
 }

@@ -59,98 +59,130 @@ func (l *look) walk(t target, d *host.Dir, rel string, depth int) {
 		if l.ctx.Err() != nil {
 			return
 		}
-		l.entry(t, d, path.Join(rel, name), name, depth)
+		l.entry(t, d, join(rel, name), name, depth)
 	}
+}
+
+func join(rel, name string) string {
+	if rel == "" {
+		return name
+	}
+	return rel + "/" + name
 }
 
 // entry looks at one entry. One that vanishes meanwhile was not there.
 func (l *look) entry(t target, d *host.Dir, rel, name string, depth int) {
 	subject := t.subject + "/" + drift.Printable(rel)
-	static, rotates, below := t.rule.static(rel), matchAny(t.rule.Rotating, rel), t.rule.below(rel)
-	if !static && !rotates && !below || l.isTarget(subject) {
+	static := t.rule.static(rel)
+	if !static && !matchAny(t.rule.Rotating, rel) && !t.rule.below(rel) || l.isTarget(subject) {
 		return
 	}
 	e, err := d.Lstat(name)
 	if err == nil {
-		err = l.entryOf(t, d, e, rel, name, depth)
+		err = l.entryOf(t, d, e, entryName{subject, rel, name, static}, depth)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.gap(t, subject, err, "")
 	}
 }
 
-func (l *look) entryOf(t target, d *host.Dir, e host.Entry, rel, name string, depth int) error {
-	subject, v := t.subject+"/"+drift.Printable(rel), describe(e)
-	static := t.rule.static(rel)
+// entryName is an entry in a finding, below its target and in its directory.
+type entryName struct {
+	subject, rel, name string
+	static             bool
+}
+
+func (l *look) entryOf(t target, d *host.Dir, e host.Entry, n entryName, depth int) error {
 	switch e.Type {
 	case host.Link:
-		return l.link(t, d, v, rel, name)
+		return l.link(t, d, e, n)
 	case host.Directory:
-		below := t.rule.below(rel)
-		if static || below {
-			l.set(subject, fact(v, false))
-		}
-		if !below || e.MountRoot {
-			return nil
-		}
-		sub, err := d.OpenDir(name)
-		if err != nil {
-			return err
-		}
-		defer sub.Close()
-		l.walk(t, sub, rel, depth+1)
+		return l.subdirectory(t, d, e, n, depth)
 	case host.File:
-		if static {
-			l.file(t, d, v, e, rel, name)
+		if n.static {
+			l.file(t, d, e, n)
 		}
 	default:
-		if static {
-			l.set(subject, fact(v, false))
+		if n.static {
+			l.set(t, n.subject, fact(describe(e), false))
 		}
 	}
 	return nil
 }
 
-func (l *look) link(t target, d *host.Dir, v value, rel, name string) error {
-	to, err := d.Readlink(name)
+func (l *look) subdirectory(t target, d *host.Dir, e host.Entry, n entryName, depth int) error {
+	below := t.rule.below(n.rel)
+	if n.static || below {
+		l.set(t, n.subject, fact(describe(e), false))
+	}
+	if !below || e.MountRoot {
+		return nil
+	}
+	sub, err := d.OpenDir(n.name)
 	if err != nil {
 		return err
 	}
-	rotates := matchAny(t.rule.Rotating, rel)
+	defer sub.Close()
+	l.walk(t, sub, n.rel, depth+1)
+	return nil
+}
+
+func (l *look) link(t target, d *host.Dir, e host.Entry, n entryName) error {
+	to, err := d.Readlink(n.name)
+	if err != nil {
+		return err
+	}
+	v, rotates := describe(e), matchAny(t.rule.Rotating, n.rel)
 	switch {
 	case rotates:
-		if v, err = rotating(d, relativeTo(path.Join(t.path, path.Dir(rel)), to)); err != nil {
+		if v, err = rotating(d, relativeTo(path.Join(t.path, path.Dir(n.rel)), to)); err != nil {
 			return err
 		}
-	case t.rule.static(rel):
+	case n.static:
 		v.add("to", drift.Printable(to))
 	default:
 		return nil
 	}
-	l.set(t.subject+"/"+drift.Printable(rel), fact(v, rotates))
+	l.set(t, n.subject, fact(v, rotates))
 	return nil
 }
 
 // file hands a static file over to be read. What is mounted over it is another's
 // content: the mount itself is the finding.
-func (l *look) file(t target, d *host.Dir, v value, e host.Entry, rel, name string) {
-	subject := t.subject + "/" + drift.Printable(rel)
+func (l *look) file(t target, d *host.Dir, e host.Entry, n entryName) {
 	if e.MountRoot {
-		l.set(subject, fact(v, false))
+		l.set(t, n.subject, fact(describe(e), false))
 		return
 	}
-	f, err := d.OpenFile(name)
-	l.content(t, subject, v, f, err, e)
+	l.content(t, n.subject, e, func() (value, *os.File, error) {
+		f, err := d.OpenFile(n.name)
+		return describe(e), f, err
+	})
 }
 
-// content sets the fact of a file once its digest is known.
-func (l *look) content(t target, subject string, v value, f *os.File, err error, e host.Entry) {
-	local := matchAny(t.rule.PerNode, relativeTo(t.subject, subject))
+// content sets the fact of a file: at once where it is what the last look saw, else
+// once its digest is known.
+func (l *look) content(t target, subject string, e host.Entry, open func() (value, *os.File, error)) {
+	s := l.stamp(e)
+	f, same := t.now.unchanged(t.was, subject, s)
+	if same = same && s != (stamp{}); !same {
+		f = drift.Fact{}
+	}
+	t.now.files = append(t.now.files, file{subject, f, s})
+	if !same {
+		l.read(t, len(t.now.files)-1, e.Size, e.Modified, open)
+	}
+}
+
+// read sets the fact of the file at a position of the part.
+func (l *look) read(t target, position int, size uint64, modified time.Time, open func() (value, *os.File, error)) {
+	subject := t.now.files[position].subject
+	v, f, err := open()
 	done := func(sum string, err error) {
 		switch {
 		case errors.Is(err, host.ErrTooLarge):
-			v.add("size", strconv.FormatUint(e.Size, 10))
-			v.add("modified", e.Modified.UTC().Format(time.RFC3339Nano))
+			v.add("size", strconv.FormatUint(size, 10))
+			v.add("modified", modified.UTC().Format(time.RFC3339Nano))
 		case errors.Is(err, fs.ErrNotExist):
 			return
 		case err != nil:
@@ -159,12 +191,15 @@ func (l *look) content(t target, subject string, v value, f *os.File, err error,
 		default:
 			v.add("sha256", sum)
 		}
-		l.set(subject, fact(v, local))
+		now := fact(v, matchAny(t.rule.PerNode, relativeTo(t.subject, subject)))
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		t.now.read = append(t.now.read, digested{position, now})
 	}
 	switch {
 	case err != nil:
 		done("", err)
-	case e.Size > maxContent:
+	case size > maxContent:
 		_ = f.Close()
 		done("", host.ErrTooLarge)
 	default:

@@ -3,6 +3,7 @@ package sysctl
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -18,6 +19,10 @@ type Check struct {
 	rules     []drift.Bound[Rule]
 	nodePorts string
 	recorded  baseline.Scope
+
+	files atomic.Pointer[files] // of the last full look
+	held  held
+	modes modes
 }
 
 // New returns the check. nodePorts is the configured NodePort range, "" where it
@@ -40,9 +45,10 @@ func (c *Check) BaselineOperations() []string {
 	return ids
 }
 
-// Observe implements drift.Check. It reads a handful of files whatever only says.
-func (c *Check) Observe(_ context.Context, _ []string) drift.Observation {
-	l := newLook(c)
+// Observe implements drift.Check. What is in force is always read; what the files
+// say, which takes a hundred times as long, only by a look at everything.
+func (c *Check) Observe(_ context.Context, only []string) drift.Observation {
+	l := newLook(c, c.filesFor(only))
 	for _, r := range c.rules {
 		if r.Rule.Settings == nil {
 			l.judge(r, l.inForce(r))
@@ -69,15 +75,12 @@ type look struct {
 	out        drift.Observation
 }
 
-func newLook(c *Check) *look {
-	l := &look{root: c.root, network: c.root.CheckNetwork(), ports: findNodePorts(c.root, c.nodePorts)}
+func newLook(c *Check, f *files) *look {
+	l := &look{root: c.root, network: c.root.CheckNetwork(), ports: f.ports, boot: f.boot, bootBlind: len(f.failed) > 0}
 	if l.network == nil {
 		l.readNetwork(c.rules)
 	}
-	var failed []unreadable
-	l.boot, failed = readBoot(c.root)
-	l.bootBlind = len(failed) > 0
-	for _, u := range failed {
+	for _, u := range f.failed {
 		for _, op := range operations(c.rules) {
 			l.gap(op, u.name, u.reason(), u.hint())
 		}

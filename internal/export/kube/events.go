@@ -1,0 +1,183 @@
+package kube
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// eventEvery is how often there may be an event about one condition.
+const eventEvery = time.Minute
+
+// events says what turned since the last event, from its own record of what was said.
+type events struct {
+	*Exporter
+	report *drift.Report
+	node   state
+	told   map[string]*told // by condition; nil before the first look
+
+	notBefore time.Time
+	wait      backoff
+	failing   bool
+}
+
+// told is what the world was told about one condition.
+type told struct {
+	open     bool
+	findings map[string]bool // ids
+	at       time.Time
+	sending  string // name of the event that may or may not have arrived
+}
+
+func newEvents(e *Exporter) *events { return &events{Exporter: e} }
+
+func (e *events) run(ctx context.Context) {
+	timer := idle()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-e.news:
+			e.report = &r
+		case s := <-e.objects:
+			e.node = s
+		case <-timer.C:
+		}
+		timer.Stop()
+		if e.report == nil || !e.node.Exists {
+			continue
+		}
+		if e.told == nil {
+			e.begin()
+		}
+		if next, ok := e.step(ctx); ok {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// begin takes it that what an earlier run left True on the Node was told by it.
+func (e *events) begin() {
+	e.told = map[string]*told{}
+	before, _ := e.Before()
+	for _, c := range e.report.Conditions {
+		if b, ok := find(before, c.Type); ok && b.Status == drift.True {
+			t := e.about(c.Type)
+			t.open = true
+			t.tell(open(*e.report, c.Type))
+		}
+	}
+}
+
+func (e *events) about(condition string) *told {
+	if e.told[condition] == nil {
+		e.told[condition] = &told{findings: map[string]bool{}}
+	}
+	return e.told[condition]
+}
+
+// step sends what is due, and tells when to look again if anything is left to say.
+func (e *events) step(ctx context.Context) (next time.Time, left bool) {
+	later := func(t time.Time) {
+		if !left || t.Before(next) {
+			next, left = t, true
+		}
+	}
+	for _, c := range e.report.Conditions {
+		t := e.about(c.Type)
+		n := t.news(c, open(*e.report, c.Type))
+		switch now := time.Now(); {
+		case n == nil:
+		case now.Before(e.notBefore):
+			later(e.notBefore)
+		case now.Before(t.at.Add(eventEvery)):
+			later(t.at.Add(eventEvery))
+		case !e.send(ctx, *n, t):
+			later(e.notBefore)
+		}
+	}
+	e.forget()
+	return next, left
+}
+
+// send returns whether there is no more to do about the news.
+func (e *events) send(ctx context.Context, n news, t *told) bool {
+	if t.sending == "" {
+		t.sending = eventName(e.config.Node, time.Now())
+	}
+	err := e.api.create(ctx, e.config.event(t.sending, e.node.UID, n, time.Now()))
+	if apierrors.IsAlreadyExists(err) {
+		err = nil // the answer to an earlier attempt was lost
+	}
+	if ctx.Err() != nil {
+		return true
+	}
+	e.counted("write events", &e.failing, err)
+	if err != nil && !malformed(err) {
+		e.notBefore = time.Now().Add(e.wait.after(err))
+		return false
+	}
+	e.wait.reset()
+	t.sending, t.at, t.open = "", time.Now(), n.condition.Status == drift.True
+	t.tell(n.all)
+	return true
+}
+
+// forget drops what was told about conditions whose check was switched off.
+func (e *events) forget() {
+	for condition := range e.told {
+		if _, ok := find(e.report.Conditions, condition); !ok {
+			delete(e.told, condition)
+		}
+	}
+}
+
+// news is what there is to tell about a condition.
+type news struct {
+	condition   drift.Condition
+	joined, all []drift.FindingReport
+}
+
+// news compares a condition with what was told about it.
+func (t *told) news(c drift.Condition, now []drift.FindingReport) *news {
+	n := &news{condition: c, all: now}
+	still := map[string]bool{}
+	for _, f := range now {
+		if t.findings[f.ID] {
+			still[f.ID] = true
+		} else {
+			n.joined = append(n.joined, f)
+		}
+	}
+	if c.Status == drift.Unknown {
+		return nil
+	}
+	t.findings = still
+	raised := c.Status == drift.True && (!t.open || len(n.joined) > 0)
+	cleared := c.Status == drift.False && t.open
+	if !raised && !cleared {
+		return nil
+	}
+	return n
+}
+
+func (t *told) tell(findings []drift.FindingReport) {
+	t.findings = map[string]bool{}
+	for _, f := range findings {
+		t.findings[f.ID] = true
+	}
+}
+
+// open are the findings that make a condition True.
+func open(r drift.Report, condition string) []drift.FindingReport {
+	var out []drift.FindingReport
+	for _, f := range r.Findings {
+		if f.Condition == condition && f.Counts() && f.State == drift.Active {
+			out = append(out, f)
+		}
+	}
+	return out
+}

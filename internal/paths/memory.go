@@ -1,0 +1,140 @@
+package paths
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// tick is more than the granularity of a file's times. A file that was changed
+// within it before a look can change again without another ctime.
+const tick = 20 * time.Millisecond
+
+// memory is what one look saw, target by target. It is never written to again.
+type memory struct{ parts map[string]*part }
+
+// part is what a look saw of one target.
+type part struct {
+	led     string                // by which links; "" none: other links, nothing is known
+	facts   map[string]drift.Fact // of all but files
+	files   []file                // in the order of the walk
+	gaps    []drift.Gap
+	entries int
+
+	read  []digested     // of this look, by the workers
+	next  int            // the file of the last look that is expected next
+	index map[string]int // where that expectation failed: all files of the last look
+}
+
+func newPart(was *part) *part {
+	p := &part{facts: map[string]drift.Fact{}}
+	if was != nil {
+		p.files = make([]file, 0, len(was.files))
+	}
+	return p
+}
+
+// file is what a look saw of a file.
+type file struct {
+	subject string
+	fact    drift.Fact
+	stamp   stamp // as long as it holds, the fact does; zero: it may not
+}
+
+// digested is the fact of a file once it has been read.
+type digested struct {
+	position int
+	fact     drift.Fact
+}
+
+// unchanged returns the fact of a file that still is what the last look saw.
+func (p *part) unchanged(was *part, subject string, s stamp) (drift.Fact, bool) {
+	if was == nil {
+		return drift.Fact{}, false
+	}
+	if p.next >= len(was.files) || was.files[p.next].subject != subject {
+		i, seen := p.find(was, subject)
+		if !seen {
+			return drift.Fact{}, false
+		}
+		p.next = i
+	}
+	f := was.files[p.next]
+	p.next++
+	return f.fact, f.stamp == s
+}
+
+func (p *part) find(was *part, subject string) (int, bool) {
+	if p.index == nil {
+		p.index = make(map[string]int, len(was.files))
+		for i, f := range was.files {
+			p.index[f.subject] = i
+		}
+	}
+	i, seen := p.index[subject]
+	return i, seen
+}
+
+// finish puts in what the workers read. What has no fact vanished or is a gap.
+func (p *part) finish() {
+	for _, d := range p.read {
+		p.files[d.position].fact = d.fact
+	}
+	p.files = slices.DeleteFunc(p.files, func(f file) bool { return f.fact.Value == "" })
+	p.read, p.index = nil, nil
+}
+
+// stamp tells whether a file is what it was. Nobody can set ctime back, but a
+// mount over the file brings another one's.
+type stamp struct {
+	device            string
+	inode, size       uint64
+	modified, changed int64
+	mounted           bool
+}
+
+// stamp is that of a file if another change would show in it, else zero.
+func (l *look) stamp(e host.Entry) stamp {
+	if !e.Changed.Before(l.start.Add(-tick)) {
+		return stamp{}
+	}
+	if e.Device == l.device {
+		e.Device = l.device // keeps one string for all
+	}
+	l.device = e.Device
+	return stamp{e.Device, e.Inode, e.Size, e.Modified.UnixNano(), e.Changed.UnixNano(), e.MountRoot}
+}
+
+// reuse takes over what the last look saw of a target that nothing was said of.
+func (l *look) reuse(t target) bool {
+	if len(l.only) == 0 {
+		return false
+	}
+	if t.was == nil || slices.ContainsFunc(l.only, func(subject string) bool { return concerns(subject, t) }) {
+		return false
+	}
+	l.parts[t.subject] = t.was
+	l.entries += t.was.entries
+	return true
+}
+
+// everywhere tells whether a subject concerns no target, which can only mean that
+// it concerns all of them.
+func everywhere(only []string, targets []target) bool {
+	return slices.ContainsFunc(only, func(subject string) bool {
+		return !slices.ContainsFunc(targets, func(t target) bool { return concerns(subject, t) })
+	})
+}
+
+// concerns tells whether a subject is the target, in it, or on the way to it.
+func concerns(subject string, t target) bool {
+	subject = strings.TrimSuffix(subject, mountSuffix)
+	return touches(subject, t.subject) || slices.ContainsFunc(t.also, func(s string) bool { return touches(subject, s) })
+}
+
+func touches(subject, top string) bool {
+	return subject == top || strings.HasPrefix(subject, top+"/") || strings.HasPrefix(top, strings.TrimSuffix(subject, "/")+"/")
+}

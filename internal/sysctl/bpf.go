@@ -1,0 +1,206 @@
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+const ringSize = 64 << 10
+
+// bpfWrites is told by a BPF program of each write to a parameter, before it
+// happens, with the writer: through any mount of procfs and in any namespace.
+type bpfWrites struct {
+	check    *Check
+	network  uint32 // inode of the host's network namespace
+	hostPIDs bool   // the program's process ids are those of the host's /proc
+
+	ring, lost *ebpf.Map
+	program    *ebpf.Program
+	attached   link.Link
+	reader     *ringbuf.Reader
+	lostSoFar  uint64
+}
+
+func (c *Check) armBPF(drift.Sink) (stream, error) {
+	if err := c.reachable(); err != nil {
+		return nil, err
+	}
+	network, err := ownNetwork()
+	if err != nil {
+		return nil, err
+	}
+	// Kernels before 5.11 count BPF memory as locked memory.
+	_ = rlimit.RemoveMemlock()
+	b := &bpfWrites{check: c, network: network, hostPIDs: seesInitialPIDs(c.root)}
+	if err := b.load(c.root); err != nil {
+		_ = b.Close()
+		b.release()
+		return nil, bpfReason(err)
+	}
+	return b, nil
+}
+
+func (b *bpfWrites) load(root *host.Root) (err error) {
+	if b.ring, err = ebpf.NewMap(&ebpf.MapSpec{Name: "nodeguard_ring", Type: ebpf.RingBuf, MaxEntries: ringSize}); err != nil {
+		return err
+	}
+	if b.lost, err = ebpf.NewMap(&ebpf.MapSpec{Name: "nodeguard_lost", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}); err != nil {
+		return err
+	}
+	at, err := findNetworkOffsets()
+	if err != nil {
+		return err
+	}
+	if b.program, err = ebpf.NewProgram(program(b.ring, b.lost, b.network, at)); err != nil {
+		return err
+	}
+	if b.reader, err = ringbuf.NewReader(b.ring); err != nil {
+		return err
+	}
+	return b.attach(root)
+}
+
+func (b *bpfWrites) attach(root *host.Root) error {
+	dir, release, err := cgroupRoot(root)
+	if err != nil {
+		return err
+	}
+	defer release()
+	b.attached, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSysctl, Program: b.program})
+	return err
+}
+
+// Close detaches first, so that nobody writes to a ring that nobody reads. What
+// the reading needs is given back when that has ended.
+func (b *bpfWrites) Close() error {
+	var failed []error
+	if b.attached != nil {
+		failed = append(failed, b.attached.Close())
+	}
+	if b.reader != nil {
+		failed = append(failed, b.reader.Close())
+	}
+	return errors.Join(failed...)
+}
+
+func (b *bpfWrites) release() {
+	_ = b.program.Close()
+	_ = b.ring.Close()
+	_ = b.lost.Close()
+}
+
+func (b *bpfWrites) run(to drift.Sink) error {
+	defer b.release()
+	var r ringbuf.Record
+	for {
+		if err := b.reader.ReadInto(&r); err != nil {
+			return fmt.Errorf("read the BPF ring: %w", err)
+		}
+		b.take(r.RawSample, to)
+		if r.Remaining == 0 {
+			b.tellLost(to)
+		}
+	}
+}
+
+func (b *bpfWrites) take(sample []byte, to drift.Sink) {
+	w, err := parseWrite(sample)
+	if err != nil {
+		to.Failed(bpfSource, err)
+		return
+	}
+	if subject, named := subjectOf(b.check.rules, w.path); named {
+		to.Hint(drift.Hint{Source: bpfSource, Subject: subject, PID: b.hostPID(w.pid), At: time.Now(), Early: true})
+	}
+}
+
+func (b *bpfWrites) hostPID(pid int) int {
+	if b.hostPIDs {
+		return pid
+	}
+	return 0
+}
+
+// tellLost hints when the ring was full: there was something in it then, so that
+// this is asked after it was read.
+func (b *bpfWrites) tellLost(to drift.Sink) {
+	var lost uint64
+	if err := b.lost.Lookup(uint32(0), &lost); err != nil || lost == b.lostSoFar {
+		return
+	}
+	b.lostSoFar = lost
+	to.Hint(drift.Hint{Source: bpfSource, Lost: true, At: time.Now()})
+}
+
+// ownNetwork is the inode of this process's network namespace, which is the
+// host's where CheckNetwork says so.
+func ownNetwork() (uint32, error) {
+	var s unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &s); err != nil {
+		return 0, fmt.Errorf("look at the network namespace: %w", err)
+	}
+	return uint32(s.Ino), nil
+}
+
+// initialPIDs is the kernel's PROC_PID_INIT_INO.
+const initialPIDs = "pid:[4026531836]"
+
+// seesInitialPIDs tells whether the host's processes have the ids that the kernel
+// itself uses. On a host that is a container they do not: no writer is better than
+// another process.
+func seesInitialPIDs(root *host.Root) bool {
+	namespace, err := root.Readlink("/proc/1/ns/pid")
+	return err == nil && namespace == initialPIDs
+}
+
+var errNoCgroup2 = errors.New("no cgroup2 hierarchy is mounted")
+
+// cgroupRoot finds the host's cgroup2 hierarchy: all of /sys/fs/cgroup, or beside
+// version 1 in a directory of it.
+func cgroupRoot(root *host.Root) (dir string, release func() error, err error) {
+	candidates := []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
+	mounts, _ := root.Mounts()
+	for _, m := range mounts {
+		if m.FSType == "cgroup2" {
+			candidates = append(candidates, path.Clean(m.Mountpoint))
+		}
+	}
+	for _, c := range candidates {
+		dir, release, err := root.SocketPath(c)
+		if err != nil {
+			continue
+		}
+		var s unix.Statfs_t
+		if unix.Statfs(dir, &s) == nil && s.Type == unix.CGROUP2_SUPER_MAGIC {
+			return dir, release, nil
+		}
+		_ = release()
+	}
+	return "", nil, errNoCgroup2
+}
+
+// bpfReason says in plain words why there is no BPF program.
+func bpfReason(err error) error {
+	var refused *ebpf.VerifierError
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("the capability SYS_ADMIN, or BPF with PERFMON and NET_ADMIN, is missing (%w)", err)
+	case errors.As(err, &refused):
+		return fmt.Errorf("the kernel refuses the BPF program, for want of the capability PERFMON or of a newer kernel (%w)", err)
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("the kernel lacks BPF ring buffers, cgroup/sysctl programs or BTF (Linux 5.8 has them): %w", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,160 @@
+package sysctl
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// maxHeld is as much of a value as is compared.
+const maxHeld = 4096
+
+// held are open descriptors of all parameters that the rules read. A descriptor
+// stays with the network namespace that it was opened in, and keeps the kernel
+// from dropping the inode that an inotify watch is on.
+type held struct {
+	mu         sync.Mutex
+	parameters map[string]*parameter // by path below /proc/sys
+	moved      func(map[string]*parameter)
+	buf        [maxHeld]byte
+}
+
+type parameter struct {
+	subject string
+	file    *os.File
+	fd      int
+	last    []byte
+}
+
+// arm lets hold hold.
+func (h *held) arm() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.parameters = map[string]*parameter{}
+}
+
+// hold opens what is wanted and not yet open, and closes what is gone. The
+// subjects are those of want; a parameter that the kernel does not have is left
+// out. Where nothing is armed, nothing is opened.
+func (h *held) hold(root *host.Root, want map[string]string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.parameters == nil {
+		return nil
+	}
+	h.dropGone(want)
+	var failed error
+	for path, subject := range want {
+		if h.parameters[path] != nil {
+			continue
+		}
+		p, err := h.open(root, path, subject)
+		switch {
+		case err == nil:
+			h.parameters[path] = p
+		case !errors.Is(err, fs.ErrNotExist):
+			failed = fmt.Errorf("hold %s: %w", subject, err)
+		}
+	}
+	if h.moved != nil {
+		h.moved(h.parameters)
+	}
+	return failed
+}
+
+func (h *held) open(root *host.Root, path, subject string) (*parameter, error) {
+	f, err := root.OpenFile("/proc/sys/" + path)
+	if err != nil {
+		return nil, err
+	}
+	p := &parameter{subject: subject, file: f, fd: int(f.Fd())}
+	value, err := p.read(h.buf[:])
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	p.last = bytes.Clone(value)
+	return p, nil
+}
+
+// dropGone closes what is no longer wanted or no longer the kernel's: an interface
+// that comes back under its name has new parameters.
+func (h *held) dropGone(want map[string]string) {
+	for path, p := range h.parameters {
+		_, err := p.read(h.buf[:])
+		if _, wanted := want[path]; !wanted || err != nil {
+			h.drop(path)
+		}
+	}
+}
+
+func (h *held) drop(path string) {
+	_ = h.parameters[path].file.Close()
+	delete(h.parameters, path)
+}
+
+// release closes all and disarms.
+func (h *held) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for path := range h.parameters {
+		h.drop(path)
+	}
+	h.parameters = nil
+}
+
+// holds tells whether anything is armed.
+func (h *held) holds() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.parameters != nil
+}
+
+// follow calls moved with the parameters now and whenever they change; nil ends it.
+func (h *held) follow(moved func(map[string]*parameter)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.moved = moved; moved != nil {
+		moved(h.parameters)
+	}
+}
+
+// poll hints for the parameters that changed and tells whether some are gone.
+func (h *held) poll(to drift.Sink) (gone bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for path, p := range h.parameters {
+		value, err := p.read(h.buf[:])
+		if err != nil {
+			h.drop(path)
+			gone = true
+			continue
+		}
+		if !bytes.Equal(value, p.last) {
+			p.last = append(p.last[:0], value...)
+			to.Hint(drift.Hint{Source: heldSource, Subject: p.subject, At: time.Now()})
+		}
+	}
+	return gone
+}
+
+// read reads past the runtime's poller: sysctl files have a readiness of their own
+// that nobody waits for here.
+func (p *parameter) read(buf []byte) ([]byte, error) {
+	for {
+		n, err := unix.Pread(p.fd, buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		return buf[:max(n, 0)], err
+	}
+}

@@ -1,0 +1,84 @@
+package sysctl
+
+import (
+	"slices"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// subjectOf returns the subject that a change of a parameter, given by its path
+// below /proc/sys, bears on: "" where that may be anything of the check. A
+// parameter that no rule names is none of it.
+func subjectOf(rules []drift.Bound[Rule], path string) (subject string, named bool) {
+	for _, r := range rules {
+		if subject, named := r.Rule.subjectOf(path); named {
+			return subject, true
+		}
+	}
+	return "", false
+}
+
+func (r Rule) subjectOf(path string) (string, bool) {
+	if r.Parameter == "" {
+		return "", false
+	}
+	if r.judgesPorts() && path == key(reservedPorts) {
+		return r.Parameter, true
+	}
+	if len(r.Interfaces) > 0 {
+		scope, ok := interfaceOf(r, path)
+		return r.subjectOfScope(scope), ok && r.mayMean(scope)
+	}
+	names := func(name string) bool { return key(name) == path }
+	return r.Parameter, names(r.Parameter) || slices.ContainsFunc(r.Aliases, names)
+}
+
+// subjectOfScope knows that the kernel hands what is written to "default" on to
+// the interfaces whose own value nobody set.
+func (r Rule) subjectOfScope(scope string) string {
+	if scope == scopeDefault {
+		return ""
+	}
+	return r.of(scope)
+}
+
+// mayMean tells whether the value of a scope can matter to the rule. Where the
+// default routes lead is not asked.
+func (r Rule) mayMean(scope string) bool {
+	if !isInterface(scope) {
+		return true
+	}
+	return !matchAny(r.Except, scope) && (slices.Contains(r.Interfaces, defaultRoute) || matchAny(r.Interfaces, scope))
+}
+
+func (r Rule) judgesPorts() bool { return r.Ranges != nil || r.AvoidNodePorts }
+
+// parametersOf are the paths below /proc/sys of all that the rules read, each with
+// the subject that it bears on.
+func parametersOf(rules []drift.Bound[Rule], existing interfaces) map[string]string {
+	out := map[string]string{}
+	for _, r := range rules {
+		if r.Rule.Parameter == "" {
+			continue
+		}
+		for _, scope := range r.Rule.readScopes(existing) {
+			out[key(r.Rule.of(scope))] = r.Rule.of(scope)
+		}
+		if r.Rule.judgesPorts() {
+			out[key(reservedPorts)] = r.Rule.Parameter
+		}
+	}
+	return out
+}
+
+// readScopes are the scopes that the rule judges and the one that outweighs them.
+func (r Rule) readScopes(existing interfaces) []string {
+	if len(r.Interfaces) == 0 {
+		return []string{""}
+	}
+	scopes := existing.scopes(r)
+	if r.Effective == "max" {
+		scopes = append(scopes, scopeAll)
+	}
+	return scopes
+}

@@ -1,0 +1,173 @@
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// From linux/netconf.h.
+const (
+	netconfIndex      = 1
+	netconfForwarding = 2
+	netconfRPFilter   = 3
+
+	indexAll = -1 // every other one below 1 is "default"
+
+	netconfHeader = 4 // the family, padded
+	netconfQueue  = 1 << 20
+)
+
+// netconf is told of forwarding and rp_filter, scope by scope: indirect changes
+// and writes from other mounts of procfs included, writers not.
+type netconf struct {
+	check *Check
+	conn  *netlink.Conn
+}
+
+func (c *Check) armNetconf(drift.Sink) (stream, error) {
+	if err := c.reachable(); err != nil {
+		return nil, err
+	}
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)})
+	if err != nil {
+		return nil, fmt.Errorf("listen to rtnetlink: %w", err)
+	}
+	// A smaller queue overflows sooner, which is noticed.
+	_ = conn.SetReadBuffer(netconfQueue)
+	return &netconf{check: c, conn: conn}, nil
+}
+
+func (n *netconf) Close() error { return n.conn.Close() }
+
+func (n *netconf) run(to drift.Sink) error {
+	for {
+		messages, err := n.conn.Receive()
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			n.all(to, true)
+		case err != nil:
+			return fmt.Errorf("receive from rtnetlink: %w", err)
+		}
+		for _, m := range messages {
+			n.take(m, to)
+		}
+	}
+}
+
+// all takes interfaces up anew and hints for everything.
+func (n *netconf) all(to drift.Sink, lost bool) {
+	n.check.rehold(netconfSource, to)
+	to.Hint(drift.Hint{Source: netconfSource, Lost: lost, At: time.Now()})
+}
+
+func (n *netconf) take(m netlink.Message, to drift.Sink) {
+	switch m.Header.Type {
+	case unix.RTM_DELNETCONF:
+		n.all(to, false)
+	case unix.RTM_NEWNETCONF:
+		change, err := parseNetconf(m.Data)
+		if err != nil {
+			to.Failed(netconfSource, err)
+			n.all(to, false)
+			return
+		}
+		n.changed(change, to)
+	}
+}
+
+func (n *netconf) changed(c netconfChange, to drift.Sink) {
+	if c.newInterface() {
+		n.all(to, false)
+		return
+	}
+	var told []string
+	for _, path := range c.paths(n.scope(c.index)) {
+		if subject, named := subjectOf(n.check.rules, path); named && !slices.Contains(told, subject) {
+			to.Hint(drift.Hint{Source: netconfSource, Subject: subject, At: time.Now()})
+			told = append(told, subject)
+		}
+	}
+}
+
+// netconfChange is what one message says.
+type netconfChange struct {
+	index                int32
+	forwarding, rpFilter bool
+}
+
+// newInterface tells a message about everything that an interface has from one
+// about a value that changed.
+func (c netconfChange) newInterface() bool { return c.forwarding && c.rpFilter }
+
+// paths are the parameters that changed.
+func (c netconfChange) paths(scope string) []string {
+	var out []string
+	if c.forwarding {
+		if scope == scopeAll {
+			out = append(out, "net/ipv4/ip_forward")
+		}
+		out = append(out, "net/ipv4/conf/"+scope+"/forwarding")
+	}
+	if c.rpFilter {
+		out = append(out, "net/ipv4/conf/"+scope+"/rp_filter")
+	}
+	return out
+}
+
+// scope names what an index stands for. An interface that is already gone again
+// may have been any, as after a change of "default".
+func (n *netconf) scope(index int32) string {
+	if index == indexAll {
+		return scopeAll
+	}
+	if name, err := n.interfaceName(index); index > 0 && err == nil {
+		return name
+	}
+	return scopeDefault
+}
+
+// interfaceName asks for the one interface, on the socket at hand: net.InterfaceByIndex
+// lists them all, which takes milliseconds on a node full of pods.
+func (n *netconf) interfaceName(index int32) (string, error) {
+	raw, err := n.conn.SyscallConn()
+	if err != nil {
+		return "", err
+	}
+	request, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	request.SetUint32(uint32(index))
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, request) })
+	return request.Name(), errorsOf(err, failed)
+}
+
+func parseNetconf(data []byte) (netconfChange, error) {
+	var c netconfChange
+	if len(data) < netconfHeader {
+		return c, errors.New("parse netconf message: it is too short")
+	}
+	attributes, err := netlink.NewAttributeDecoder(data[netconfHeader:])
+	if err != nil {
+		return c, fmt.Errorf("parse netconf message: %w", err)
+	}
+	for attributes.Next() {
+		switch attributes.Type() {
+		case netconfIndex:
+			c.index = attributes.Int32()
+		case netconfForwarding:
+			c.forwarding = true
+		case netconfRPFilter:
+			c.rpFilter = true
+		}
+	}
+	return c, attributes.Err()
+}

@@ -1,0 +1,537 @@
+package sysctl
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/hosttest"
+)
+
+func newHostCheck(t testing.TB) *Check {
+	t.Helper()
+	root, err := host.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return New(root, ackRules, "", nil)
+}
+
+// armed starts with known values, and everything armed and quiet.
+func armed(t *testing.T) (*Check, *heard) {
+	t.Helper()
+	hosttest.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "veth1")
+	for path, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv4/tcp_tw_reuse": "2", "net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/eth0/rp_filter": "0"} {
+		hosttest.Sysctl(t, path, value)
+	}
+	c, to := newHostCheck(t), newHeard()
+	watching(t, c, to)
+	first := to.await(t, "the first for everything", func(h drift.Hint) bool { return h.Subject == "" })
+	if len(first) != 1 {
+		t.Errorf("hints before everything was armed: %+v", first)
+	}
+	return c, to
+}
+
+func TestEverySourceIsArmed(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := armed(t)
+	for source, want := range map[string]drift.Mode{bpfSource: drift.Event, netconfSource: drift.Event, heldSource: drift.Poll, inotifySource: ""} {
+		if m, why := to.mode(source); m != want {
+			t.Errorf("%s is %q (%s), want %q", source, m, why, want)
+		}
+	}
+	if c.PollEvery() != pollBesideEvents || c.ResyncEvery() != resync {
+		t.Errorf("polls every %s, resyncs every %s", c.PollEvery(), c.ResyncEvery())
+	}
+	if len(to.failed) > 0 {
+		t.Errorf("failed: %v", to.failed)
+	}
+}
+
+func TestWritesAreHinted(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	_, to := armed(t)
+	otherMount := []string{"unshare", "--pid", "--fork", "--mount-proc"}
+	for _, c := range []struct {
+		name    string
+		command []string
+		hints   []drift.Hint // of which all come, in whatever order
+	}{
+		{"sysctl(8)", []string{"sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1"}, []drift.Hint{{Source: bpfSource, Subject: "net.ipv4.tcp_tw_reuse"}}},
+		{"another mount of procfs", append(otherMount, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=0"), []drift.Hint{{Source: bpfSource, Subject: "net.ipv4.tcp_tw_reuse"}}},
+		{"ip_forward", []string{"sysctl", "-qw", "net.ipv4.ip_forward=0"}, []drift.Hint{
+			{Source: bpfSource, Subject: "net.ipv4.ip_forward"}, {Source: netconfSource, Subject: "net.ipv4.ip_forward"},
+			{Source: netconfSource, Subject: ""}, {Source: netconfSource, Subject: "net.ipv4.conf.eth0.forwarding"}}},
+		{"ip_forward indirectly", []string{"sysctl", "-qw", "net.ipv4.conf.all.forwarding=1"}, []drift.Hint{
+			{Source: bpfSource, Subject: "net.ipv4.ip_forward"}, {Source: netconfSource, Subject: "net.ipv4.ip_forward"}}},
+		{"one interface", append(otherMount, "sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1"), []drift.Hint{
+			{Source: bpfSource, Subject: "net.ipv4.conf.eth0.rp_filter"}, {Source: netconfSource, Subject: "net.ipv4.conf.eth0.rp_filter"}}},
+		{"default", []string{"sysctl", "-qw", "net.ipv4.conf.default.rp_filter=2"}, []drift.Hint{{Source: bpfSource}, {Source: netconfSource}}},
+		{"reserved ports", []string{"sysctl", "-qw", "net.ipv4.ip_local_reserved_ports=30000"}, []drift.Hint{{Source: bpfSource, Subject: "net.ipv4.ip_local_port_range"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			to.now()
+			hosttest.Run(t, c.command[0], c.command[1:]...)
+			missing := slices.Clone(c.hints)
+			to.await(t, c.name, func(h drift.Hint) bool {
+				if h.Source == bpfSource && !h.Early {
+					t.Errorf("not early: %+v", h)
+				}
+				missing = slices.DeleteFunc(missing, func(m drift.Hint) bool { return m.Source == h.Source && m.Subject == h.Subject })
+				return len(missing) == 0
+			})
+		})
+	}
+}
+
+func TestOnlyTheHostsParametersAreHinted(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := armed(t)
+	hosttest.Run(t, "unshare", "--net", "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
+	hosttest.Run(t, "unshare", "--net", "sysctl", "-qw", "net.ipv4.ip_forward=0")
+	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_fin_timeout=60")
+	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.conf.veth1.rp_filter=0")
+	hosttest.Run(t, "sysctl", "-q", "net.ipv4.ip_local_port_range")
+	c.Poll(to)
+	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
+	if seen := to.await(t, "the host's own", from(bpfSource, "net.ipv4.tcp_tw_reuse")); len(seen) != 1 {
+		t.Errorf("heard %+v", seen)
+	}
+}
+
+func TestFailedWriteDoesNoHarm(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := armed(t)
+	if err := os.WriteFile("/proc/sys/net/ipv4/tcp_tw_reuse", []byte("xyz"), 0); err == nil {
+		t.Fatal("the kernel takes xyz")
+	}
+	to.await(t, "the attempt", from(bpfSource, "net.ipv4.tcp_tw_reuse"))
+	if o := c.Observe(t.Context(), []string{"net.ipv4.tcp_tw_reuse"}); len(o.Findings)+len(o.Gaps) > 0 {
+		t.Errorf("got %+v", o)
+	}
+}
+
+func TestInterfacesComeAndGo(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := armed(t)
+	for range 3 {
+		hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
+		to.await(t, "a new interface", from(netconfSource, ""))
+		to.await(t, "its peer", from(netconfSource, ""))
+		hosttest.Sysctl(t, "net/ipv4/conf/eth7/rp_filter", "1")
+		to.await(t, "its value", from(netconfSource, "net.ipv4.conf.eth7.rp_filter"))
+		to.now()
+		c.Poll(to)
+		to.await(t, "its value, by reading", from(heldSource, "net.ipv4.conf.eth7.rp_filter"))
+		hosttest.Run(t, "ip", "link", "delete", "eth7")
+		to.await(t, "a deleted interface", from(netconfSource, ""))
+	}
+	if len(to.failed) > 0 {
+		t.Errorf("failed: %v", to.failed)
+	}
+}
+
+// Without netconf, reading finds that an interface is another one of its name.
+func TestPollFindsReplacedInterface(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	hosttest.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "veth1")
+	c, to := newHostCheck(t), newHeard()
+	serving(t, named(c, heldSource), to)
+	hosttest.Run(t, "ip", "link", "delete", "eth0")
+	hosttest.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "veth1")
+	c.Poll(to)
+	to.await(t, "the interface is gone", from(heldSource, ""))
+	hosttest.Sysctl(t, "net/ipv4/conf/eth0/rp_filter", "1")
+	c.Poll(to)
+	to.await(t, "the new one's value", from(heldSource, "net.ipv4.conf.eth0.rp_filter"))
+}
+
+// setInterface changes a parameter of one interface by netlink: no event tells.
+func setInterface(t *testing.T, name string, parameter uint16, value uint32) {
+	t.Helper()
+	iface, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attributes := netlink.NewAttributeEncoder()
+	attributes.Nested(unix.IFLA_AF_SPEC, func(spec *netlink.AttributeEncoder) error {
+		spec.Nested(unix.AF_INET, func(inet *netlink.AttributeEncoder) error {
+			const conf = 1 // IFLA_INET_CONF
+			inet.Nested(conf, func(values *netlink.AttributeEncoder) error {
+				values.Uint32(parameter, value)
+				return nil
+			})
+			return nil
+		})
+		return nil
+	})
+	encoded, err := attributes.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(data[4:], uint32(iface.Index))
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	m := netlink.Message{Header: netlink.Header{Type: unix.RTM_SETLINK, Flags: netlink.Request | netlink.Acknowledge}, Data: append(data, encoded...)}
+	if _, err := conn.Execute(m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPollFindsWhatNoEventTells(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := armed(t)
+	const rpFilter = 8 // IPV4_DEVCONF_RP_FILTER
+	setInterface(t, "eth0", rpFilter, 2)
+	c.Poll(to)
+	if seen := to.await(t, "by reading", from(heldSource, "net.ipv4.conf.eth0.rp_filter")); len(seen) != 1 {
+		t.Errorf("an event told: %+v", seen)
+	}
+	c.Poll(to)
+	if seen := to.now(); len(seen) > 0 {
+		t.Errorf("hinted again: %+v", seen)
+	}
+}
+
+func TestPollAllocatesNothing(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	hosttest.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "veth1")
+	c, to := newHostCheck(t), newHeard()
+	serving(t, named(c, heldSource), to)
+	if n := testing.AllocsPerRun(100, func() { c.Poll(to) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestInotifySurvivesDentryReclaim(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := newHostCheck(t), newHeard()
+	serving(t, named(c, heldSource), to)
+	serving(t, named(c, inotifySource), to)
+	for range 3 {
+		hosttest.Sysctl(t, "vm/drop_caches", "3")
+	}
+	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
+	to.await(t, "a write after reclaim", from(inotifySource, "net.ipv4.tcp_tw_reuse"))
+}
+
+// An interface that comes later is watched as well, one that is gone no longer.
+func TestInotifyFollowsInterfaces(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := newHostCheck(t), newHeard()
+	for _, name := range []string{heldSource, inotifySource, netconfSource} {
+		serving(t, named(c, name), to)
+	}
+	for range 2 {
+		hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
+		to.await(t, "the interface", from(netconfSource, ""))
+		to.await(t, "its peer", from(netconfSource, ""))
+		hosttest.Sysctl(t, "net/ipv4/conf/eth7/rp_filter", "2")
+		to.await(t, "a write", from(inotifySource, "net.ipv4.conf.eth7.rp_filter"))
+		hosttest.Run(t, "ip", "link", "delete", "eth7")
+		to.await(t, "its end", from(netconfSource, ""))
+	}
+}
+
+// slow is a sink that does not take the first hint before it is told to.
+type slow struct {
+	*heard
+	block chan struct{}
+}
+
+func (s *slow) Hint(h drift.Hint) {
+	<-s.block
+	s.heard.Hint(h)
+}
+
+func TestOverflowIsSaid(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	for range 20 {
+		hosttest.Run(t, "ip", "link", "add", "type", "veth")
+	}
+	c := newHostCheck(t)
+	to := &slow{heard: newHeard(), block: make(chan struct{})}
+	for _, name := range []string{netconfSource, bpfSource, heldSource, inotifySource} {
+		stop := named(c, name).start(t.Context(), to)
+		defer stop()
+	}
+	for i := range 20_000 {
+		hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", []string{"0", "1"}[i%2])
+		hosttest.Sysctl(t, "net/ipv4/ip_local_port_range", "32768 60999")
+		if i%40 == 0 {
+			hosttest.Sysctl(t, "net/ipv4/ip_forward", []string{"0", "1"}[i/40%2])
+		}
+	}
+	close(to.block)
+	lost := map[string]bool{}
+	to.await(t, "an overflow of each", func(h drift.Hint) bool {
+		if h.Lost && h.Subject == "" {
+			lost[h.Source] = true
+		}
+		return len(lost) == 3
+	})
+	to.now()
+	hosttest.Sysctl(t, "net/ipv4/ip_forward", "0")
+	to.await(t, "netconf after the overflow", from(netconfSource, "net.ipv4.ip_forward"))
+	hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", "0")
+	to.await(t, "BPF after the overflow", from(bpfSource, "net.ipv4.tcp_tw_reuse"))
+}
+
+// The writer is named where its number means something, else nobody is.
+func TestWriterIsKnown(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	_, to := armed(t)
+	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
+	seen := to.await(t, "in a pid namespace", from(bpfSource, "net.ipv4.tcp_tw_reuse"))
+	if pid := seen[len(seen)-1].PID; pid != 0 {
+		t.Errorf("%d of another pid namespace passes for one of the host's", pid)
+	}
+}
+
+// Where processes have the ids that the kernel uses, the writer is named, and a
+// write in another network namespace is still nobody's business.
+func TestWriterByPID(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("loading a BPF program needs root; make test runs as root where it can")
+	}
+	root := mustOpen(t, "/")
+	if !seesInitialPIDs(root) {
+		t.Skip("the test itself runs in a pid namespace: no process has the id that the kernel uses")
+	}
+	// It waits for a line before it writes, in a network namespace of its own.
+	writer := exec.Command("unshare", "--net", "sh", "-c", "echo up; read line; echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse; echo 1 >/proc/sys/net/ipv4/ip_forward")
+	stdin, err := writer.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := writer.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	var theirs unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", writer.Process.Pid), &theirs); err != nil {
+		t.Fatal(err)
+	}
+	b := &bpfWrites{check: New(root, ackRules, "", nil), hostPIDs: true, network: uint32(theirs.Ino)}
+	if err := b.load(root); err != nil {
+		t.Fatal(err)
+	}
+	to := newHeard()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = b.run(to)
+	}()
+	_ = stdin.Close()
+	seen := to.await(t, "the second write", from(bpfSource, "net.ipv4.ip_forward"))
+	if len(seen) != 2 || seen[0].PID != writer.Process.Pid {
+		t.Errorf("heard %+v, the writer is %d", seen, writer.Process.Pid)
+	}
+	_ = writer.Wait()
+	_ = b.Close()
+	<-done
+}
+
+func TestWatchFromForeignNetwork(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := hosttest.Run(t, "unshare", "--net", self, "-test.run=^TestModesHere$", "-test.v")
+	for _, source := range []string{bpfSource, netconfSource, inotifySource, heldSource} {
+		if !strings.Contains(out, "mode "+source+" off "+host.ErrForeignNetwork.Error()) {
+			t.Errorf("%s is not off: %s", source, out)
+		}
+	}
+}
+
+// TestModesHere is the half of other tests that watches.
+func TestModesHere(t *testing.T) {
+	c, to := newHostCheck(t), newHeard()
+	watching(t, c, to)
+	to.await(t, "the first", func(h drift.Hint) bool { return h.Subject == "" })
+	for source, m := range to.modes {
+		t.Logf("mode %s %s %s", source, m, to.why[source])
+	}
+	t.Logf("every %s", c.PollEvery())
+	if m, _ := to.mode(heldSource); m != drift.Poll || os.Getenv(inside) == "" {
+		return
+	}
+	hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", "1")
+	c.Poll(to)
+	to.await(t, "by reading", from(heldSource, "net.ipv4.tcp_tw_reuse"))
+	t.Log("found by reading")
+}
+
+const inside = "NODEGUARD_TEST_HOST"
+
+func TestMissingCapabilitiesDegrade(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for caps, want := range map[string]string{
+		"-all":                               "mode bpf-sysctl off the capability",
+		"-all,+net_admin":                    "mode bpf-sysctl off the capability",
+		"-all,+bpf,+perfmon":                 "mode bpf-sysctl off the capability",
+		"-all,+bpf,+net_admin":               "PERFMON",
+		"-all,+bpf,+net_admin,+perfmon":      "mode bpf-sysctl event",
+		"-all,+sys_admin":                    "mode bpf-sysctl event",
+		"-all,+sys_admin,+net_admin,+ptrace": "mode bpf-sysctl event",
+	} {
+		hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", "2")
+		bounds := strings.ReplaceAll(caps, "+ptrace", "+sys_ptrace")
+		out := hosttest.Run(t, "setpriv", "--inh-caps=-all", "--bounding-set="+bounds, self, "-test.run=^TestModesHere$", "-test.v")
+		wants := []string{want, "mode netconf event", "mode held-sysctl poll", "every 5s", "found by reading"}
+		if !strings.Contains(want, "event") {
+			wants = append(wants, "mode inotify-sysctl event", "mode bpf-sysctl off")
+		}
+		for _, w := range wants {
+			if !strings.Contains(out, w) {
+				t.Errorf("with %s: no %q in %s", caps, w, out)
+			}
+		}
+	}
+}
+
+func TestNoCgroup2(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	hosttest.Run(t, "umount", "--recursive", "--lazy", "/sys/fs/cgroup")
+	c, to := newHostCheck(t), newHeard()
+	watching(t, c, to)
+	to.await(t, "the first", func(h drift.Hint) bool { return h.Subject == "" })
+	if m, why := to.mode(bpfSource); m != drift.Off || why != errNoCgroup2.Error() {
+		t.Errorf("%s: %s", m, why)
+	}
+	if m, _ := to.mode(inotifySource); m != drift.Event {
+		t.Error("inotify does not step in")
+	}
+}
+
+func TestWatchOfATree(t *testing.T) {
+	c, to := New(mustOpen(t, t.TempDir()), ackRules, "", nil), newHeard()
+	watching(t, c, to)
+	to.await(t, "the first", func(h drift.Hint) bool { return h.Subject == "" })
+	for _, source := range []string{bpfSource, netconfSource, inotifySource, heldSource} {
+		if m, why := to.mode(source); m != drift.Off || why != errNotLive.Error() {
+			t.Errorf("%s is %s: %s", source, m, why)
+		}
+	}
+	c.Poll(to)
+	if seen := to.now(); len(seen) > 0 {
+		t.Errorf("heard %+v", seen)
+	}
+}
+
+func TestHintedLookIsWhole(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	hosttest.Mount(t, "/etc/sysctl.d", "-t", "tmpfs", "tmpfs")
+	hosttest.Mount(t, "/usr/lib/sysctl.d", "-t", "tmpfs", "tmpfs")
+	hosttest.Write(t, "/etc/sysctl.d", "1.conf", "net.ipv4.tcp_tw_reuse = 1\n")
+	for path, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv4/tcp_tw_reuse": "2"} {
+		hosttest.Sysctl(t, path, value)
+	}
+	c := newHostCheck(t)
+	const pending = "tw-reuse net.ipv4.tcp_tw_reuse is 1 (/etc/sysctl.d/1.conf:1), pending"
+	look := func(only []string, want ...string) {
+		t.Helper()
+		if got := findings(c.Observe(t.Context(), only)); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	hinted := []string{"net.ipv4.ip_forward"}
+	look(hinted, pending)
+	hosttest.Sysctl(t, "net/ipv4/ip_forward", "0")
+	hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", "1")
+	look(hinted, "ip-forward net.ipv4.ip_forward is 0", "tw-reuse net.ipv4.tcp_tw_reuse is 1", pending)
+	hosttest.Write(t, "/etc/sysctl.d", "1.conf", "")
+	look(hinted, "ip-forward net.ipv4.ip_forward is 0", "tw-reuse net.ipv4.tcp_tw_reuse is 1", pending)
+	look(nil, "ip-forward net.ipv4.ip_forward is 0", "tw-reuse net.ipv4.tcp_tw_reuse is 1")
+	look(hinted, "ip-forward net.ipv4.ip_forward is 0", "tw-reuse net.ipv4.tcp_tw_reuse is 1")
+}
+
+func TestLooksPollsAndWatchTogether(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c, to := armed(t)
+	var all sync.WaitGroup
+	for _, do := range []func(){
+		func() { c.Poll(to); c.PollEvery(); c.ResyncEvery() },
+		func() { c.Observe(t.Context(), nil) },
+		func() { c.Observe(t.Context(), []string{"net.ipv4.ip_forward"}) },
+		func() { _ = exec.Command("ip", "link", "add", "eth9", "type", "veth", "peer", "name", "veth9").Run() },
+		func() { _ = exec.Command("ip", "link", "delete", "eth9").Run() },
+	} {
+		all.Go(func() {
+			for range 30 {
+				do()
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestWatchedDirectories(t *testing.T) {
+	got := (&Check{}).WatchedDirectories()
+	if len(got) != 6 || got[0] != "/etc/sysctl.d" || got[5] != "/etc" {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,6 @@
+// Package watch is the agent's one file watcher: a single inotify instance however
+// many checks ask. It watches directories, never files, so that a file replaced by
+// a rename stays in sight; it goes on over directories that vanish, move, come back
+// or lie behind a link that is moved, and says so when the kernel dropped events or
+// refuses another watch.
+package watch

@@ -1,0 +1,119 @@
+package watch
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// A burst is passed on in portions: what came first at once, up to burstHints in a
+// window, the rest at its end, each path once; more than burstPaths are "all".
+const (
+	window     = 5 * time.Millisecond
+	burstHints = 10
+	burstPaths = 16
+)
+
+// subscriber is one check's subscription with the state of its burst. The
+// watcher's lock guards it.
+type subscriber struct {
+	Subscription
+	trees    []*tree
+	told     bool
+	degraded bool
+	why      string
+
+	mu      *sync.Mutex // the watcher's
+	timer   *time.Timer // runs while a window is open
+	sent    map[string]bool
+	pending map[string]bool
+	closed  bool
+}
+
+func newSubscriber(s Subscription, mu *sync.Mutex) *subscriber {
+	if s.Subject == nil {
+		s.Subject = func(path string) (string, bool) { return drift.Printable(path), true }
+	}
+	sub := &subscriber{Subscription: s, mu: mu, sent: map[string]bool{}, pending: map[string]bool{}}
+	for _, t := range s.Trees {
+		sub.trees = append(sub.trees, &tree{Tree: t})
+	}
+	return sub
+}
+
+// mode tells how the source notices, where that changed.
+func (s *subscriber) mode(err error) {
+	m, why := drift.Event, ""
+	if err != nil {
+		m, why = drift.Poll, err.Error()
+	}
+	if s.told && s.degraded == (err != nil) && s.why == why {
+		return
+	}
+	s.told, s.degraded, s.why = true, err != nil, why
+	s.To.Mode(s.Source, m, why)
+}
+
+// hint passes a change on, now or at the end of the window; "" is all.
+func (s *subscriber) hint(path string) {
+	subject := ""
+	if path != "" {
+		var counts bool
+		if subject, counts = s.Subject(path); !counts {
+			return
+		}
+	}
+	switch {
+	case s.timer == nil:
+		s.timer = time.AfterFunc(window, s.flush)
+		s.send(subject)
+	case len(s.sent) < burstHints && !s.sent[subject] && len(s.pending) == 0:
+		s.send(subject)
+	case s.pending[""]:
+	case len(s.pending) >= burstPaths:
+		clear(s.pending)
+		s.pending[""] = true
+	default:
+		s.pending[subject] = true
+	}
+}
+
+func (s *subscriber) send(subject string) {
+	s.sent[subject] = true
+	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, At: time.Now()})
+}
+
+// lost says that events were dropped, at once.
+func (s *subscriber) lost() {
+	s.To.Hint(drift.Hint{Source: s.Source, At: time.Now(), Lost: true})
+}
+
+// flush ends the window; in the next one what has just been sent waits again.
+func (s *subscriber) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	clear(s.sent)
+	if len(s.pending) == 0 {
+		s.timer = nil
+		return
+	}
+	waiting := slices.Sorted(maps.Keys(s.pending))
+	clear(s.pending)
+	s.timer.Reset(window)
+	for _, subject := range waiting {
+		s.send(subject)
+	}
+}
+
+func (s *subscriber) close() {
+	s.closed = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
