@@ -25,8 +25,8 @@ e2e: build ## Boot a real systemd with real firewalls and check it (needs root)
 fuzz: ## Run every fuzz target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
 
-bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## Run the benchmarks, with ratios against something else in the same run (needs root)
+	@hack/bench.sh
 
 image: ## Write the image for amd64 and arm64 to bin/image (OCI layout, no Docker)
 	@VERSION=$(VERSION) hack/image.sh

@@ -54,7 +54,7 @@ func (d *daemon) reload(ctx context.Context) {
 	}
 	_ = fresh.host.Close()
 	d.mu.Lock()
-	d.session.config, d.session.language, d.session.profile = fresh.config, fresh.language, fresh.profile
+	d.config, d.language, d.profile = fresh.config, fresh.language, fresh.profile
 	d.mu.Unlock()
 	d.rebuild(ctx)
 	detail, _ := json.Marshal(map[string]string{"profile": fresh.profile.Name})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/nodeguard/nodeguard/internal/catalog"
+	"github.com/nodeguard/nodeguard/internal/export/kube"
 )
 
 // Every rule of the catalogue belongs to a check, and an operation to the
@@ -20,6 +21,11 @@ func TestCatalogueFitsTheChecks(t *testing.T) {
 	for _, a := range areas() {
 		if !slices.Contains(catalog.Conditions[:], a.condition) {
 			t.Errorf("the catalogue does not know %s", a.condition)
+		}
+	}
+	for _, condition := range conditions() {
+		if !slices.Contains(kube.ConditionTypes(), condition) {
+			t.Errorf("the exporter would not take %s off a Node", condition)
 		}
 	}
 	for _, name := range c.Names() {
@@ -47,6 +53,11 @@ var forbidden = []struct{ from, to, why string }{
 	{"check", "internal/catalog", "a check owns its rules; cmd hands them over"},
 	{"check", "internal/config", "a check is built from values"},
 	{"check", "internal/agent", "the agent drives checks"},
+	{"check", "internal/journal", "the agent journals, checks observe"},
+	{"internal/watch", "check", "sources that checks share know none of them"},
+	{"internal/units", "check", "sources that checks share know none of them"},
+	{"internal/agent", "check", "the loop drives whatever it is given"},
+	{"internal/agent", "internal/export", "the loop hands reports to whoever asked for them"},
 	{"check", "internal/export", "a check reports observations, not output"},
 	{"internal/export", "check", "exporters see reports only"},
 	{"internal/export", "internal/catalog", "exporters see reports only"},

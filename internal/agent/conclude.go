@@ -33,7 +33,7 @@ func (a *Agent) conclude(now time.Time) {
 	for _, c := range changes {
 		a.tell(c)
 	}
-	a.publish(shown, now)
+	a.publish(shown)
 	if a.config.Looked != nil {
 		a.config.Looked(seen, now)
 	}

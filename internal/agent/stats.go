@@ -204,7 +204,7 @@ func (l *Latency) observe(seconds float64) {
 }
 
 // publish hands the report out.
-func (a *Agent) publish(r drift.Report, now time.Time) {
+func (a *Agent) publish(r drift.Report) {
 	a.published.Store(&Snapshot{Report: r, Complete: true})
 	if a.config.Publish != nil {
 		a.config.Publish(r)

@@ -21,7 +21,7 @@ func alone(b *testing.B) bool {
 		cmd := exec.Command("/proc/self/exe", append(os.Args[1:], "-test.run=^$", "-test.bench=^"+b.Name()+"$")...)
 		cmd.Env = append(os.Environ(), inside+"="+b.Name())
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Run(); err != nil {
 			b.Fatal(err)
 		}
@@ -46,6 +46,9 @@ func BenchmarkHint(b *testing.B) {
 		{heldSource, "net/ipv4/tcp_tw_reuse", "net.ipv4.tcp_tw_reuse"},
 	} {
 		b.Run(c.source, func(b *testing.B) {
+			if err := os.WriteFile("/proc/sys/"+c.path, []byte("2"), 0); err != nil {
+				b.Fatal(err)
+			}
 			check, to := newHostCheck(b), newHeard()
 			defer named(check, heldSource).start(context.Background(), to)()
 			if c.source != heldSource {
