@@ -76,9 +76,8 @@ func (b *bpfWrites) attach(root *host.Root) error {
 	if err != nil {
 		return err
 	}
-	defer release()
 	b.attached, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSysctl, Program: b.program})
-	return err
+	return errors.Join(err, release())
 }
 
 // Close detaches first, so that nobody writes to a ring that nobody reads. What

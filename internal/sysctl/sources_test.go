@@ -112,8 +112,8 @@ func TestOnlyTheHostsParametersAreHinted(t *testing.T) {
 	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.conf.veth1.rp_filter=0")
 	hosttest.Run(t, "sysctl", "-q", "net.ipv4.ip_local_port_range")
 	c.Poll(to)
-	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
-	if seen := to.await(t, "the host's own", from(bpfSource, "net.ipv4.tcp_tw_reuse")); len(seen) != 1 {
+	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.ip_local_port_range=32768 60999")
+	if seen := to.await(t, "the host's own", from(bpfSource, "net.ipv4.ip_local_port_range")); len(seen) != 1 {
 		t.Errorf("heard %+v", seen)
 	}
 }
