@@ -145,7 +145,17 @@ func (a *Agent) Reload(ctx context.Context, s Set) {
 // Hold keeps anything from being raised while the host shuts down or the Node is
 // going away; an empty reason ends it.
 func (a *Agent) Hold(ctx context.Context, reason string) {
-	a.do(ctx, func(context.Context) { a.hold = reason })
+	a.do(ctx, func(context.Context) {
+		if a.hold == reason {
+			return
+		}
+		a.hold, a.stats.changed = reason, true
+		if reason != "" {
+			a.config.Log.Info("nothing is raised any more", "why", reason)
+		} else {
+			a.config.Log.Info("findings are raised again")
+		}
+	})
 }
 
 // Maintain freezes the families until then and says that neither aggregate is

@@ -449,6 +449,11 @@ func TestNothingIsRaisedWhileTheHostEnds(t *testing.T) {
 		if got := b.status("Drift-a"); got != drift.False {
 			t.Errorf("it is %q", got)
 		}
+		b.Hold(t.Context(), "")
+		synctest.Wait()
+		if got := b.status("Drift-a"); got != drift.True {
+			t.Errorf("when it goes on after all it is %q", got)
+		}
 	})
 }
 

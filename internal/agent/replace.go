@@ -36,7 +36,7 @@ func (a *Agent) newRunner(ctx context.Context, built Built) *runner {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &runner{check: built.Check, key: built.Key, cancel: cancel, nudge: a.nudge, stats: a.stats.check(built.Name())}
 	now := time.Now()
-	r.resync, r.poll = a.onGrid(now.Add(resyncOf(built.Check))), now
+	r.resync, r.poll = a.onGrid(now.Add(jittered(resyncOf(built.Check)))), now
 	r.hint(drift.Hint{Source: "agent", At: now})
 	watchers := built.Also
 	if w, ok := built.Check.(drift.Watcher); ok {

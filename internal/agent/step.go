@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -52,7 +53,7 @@ func (a *Agent) stepRunner(ctx context.Context, r *runner, now time.Time) time.T
 	}
 	switch {
 	case !r.resync.After(now):
-		r.resync = a.onGrid(now.Add(resyncOf(r.check)))
+		r.resync = a.onGrid(now.Add(jittered(resyncOf(r.check))))
 		a.start(ctx, r, []string{}, now)
 	case len(r.again) > 0 && !r.again[0].After(now):
 		r.again = r.again[1:]
@@ -122,6 +123,11 @@ func resyncOf(c drift.Check) time.Duration {
 		return r.ResyncEvery()
 	}
 	return defaultResync
+}
+
+// jittered spreads the nodes of a fleet that were started at once.
+func jittered(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5+1)
 }
 
 func earliest(a, b time.Time) time.Time {

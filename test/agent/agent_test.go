@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +32,7 @@ type cluster struct {
 	server     *apiserver.Server
 	kubeconfig string
 	binary     string
+	log        string // of the last agent
 }
 
 func newCluster(t testing.TB) *cluster {
@@ -92,13 +95,15 @@ func (c *cluster) patchStatus(t testing.TB, body string) {
 }
 
 // agent starts the agent and returns how to end it.
-func (c *cluster) agent(t testing.TB) (stop func()) {
+func (c *cluster) agent(t testing.TB, more ...string) (stop func()) {
 	t.Helper()
-	cmd := exec.Command(c.binary, "agent", "--kubeconfig", c.kubeconfig, "--node-name", node, "--profile", "ack", "--baseline-settle", "0", "--web.listen-address", "127.0.0.1:19639")
+	cmd := exec.Command(c.binary, append([]string{"agent", "--kubeconfig", c.kubeconfig, "--node-name", node, "--profile", "ack",
+		"--baseline-settle", "0", "--web.listen-address", "127.0.0.1:19639"}, more...)...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.log = log.Name()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -241,6 +246,105 @@ func TestAcceptAndMaintainByAnnotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.sees(t, "NodeOutOfSupport", corev1.ConditionTrue, "KubernetesPathDrift")
+}
+
+// In observe mode what is found is in the metrics, and nothing on the Node.
+func TestObserveMode(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c := newCluster(t)
+	config := filepath.Join(t.TempDir(), "nodeguard.yaml")
+	write(t, config, "mode: enforce\n")
+	defer c.agent(t, "--config", config)()
+	c.settled(t)
+	write(t, config, "mode: observe\n")
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := c.Await(ctx, node, func(n *corev1.Node) bool { return len(n.Status.Conditions) == 1 }); err != nil {
+		t.Fatalf("conditions stay on the Node: %v", err)
+	}
+	write(t, "/proc/sys/net/ipv4/ip_forward", "0")
+	awaitMetric(t, `nodeguard_condition{condition="KernelParameterDrift",status="True"} 1`)
+	if n, err := c.Node(ctx, node); err != nil || len(n.Status.Conditions) != 1 {
+		t.Errorf("%+v, %v", n.Status.Conditions, err)
+	}
+	write(t, config, "mode: enforce\n\n")
+	c.sees(t, "KernelParameterDrift", corev1.ConditionTrue, "net.ipv4.ip_forward is 0")
+}
+
+// Nothing is raised on a Node that the cluster autoscaler is about to delete.
+func TestScaleDown(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c := newCluster(t)
+	defer c.agent(t)()
+	c.settled(t)
+	ctx := context.Background()
+	if err := c.Patch(ctx, node, `{"spec":{"taints":[{"key":"ToBeDeletedByClusterAutoscaler","effect":"NoSchedule"}]}}`); err != nil {
+		t.Fatal(err)
+	}
+	c.says(t, "nothing is raised any more")
+	passes := metric(t, `nodeguard_check_passes_total{check="sysctl"}`)
+	for passes == metric(t, `nodeguard_check_passes_total{check="sysctl"}`) {
+		write(t, "/proc/sys/net/ipv4/tcp_tw_reuse", "1")
+	}
+	if n, err := c.Node(ctx, node); err != nil || isTrue(n, "KernelParameterDrift") {
+		t.Errorf("raised on a Node that goes: %+v, %v", n.Status.Conditions, err)
+	}
+	if err := c.Patch(ctx, node, `{"spec":{"taints":null}}`); err != nil {
+		t.Fatal(err)
+	}
+	c.sees(t, "KernelParameterDrift", corev1.ConditionTrue, "net.ipv4.tcp_tw_reuse is 1")
+}
+
+// says waits until the agent has logged the words.
+func (c *cluster) says(t *testing.T, words string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		if data, err := os.ReadFile(c.log); err != nil || strings.Contains(string(data), words) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the agent never said %q", words)
+		}
+	}
+}
+
+func isTrue(n *corev1.Node, kind string) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return string(c.Type) == kind && c.Status == corev1.ConditionTrue
+	})
+}
+
+// metric returns the line of a metric that the agent shows, "" where it does not.
+func metric(t *testing.T, prefix string) string {
+	t.Helper()
+	resp, err := http.Get("http://127.0.0.1:19639/metrics")
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.HasPrefix(line, prefix) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+func awaitMetric(t *testing.T, prefix string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); metric(t, prefix) == ""; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the agent does not show %s", prefix)
+		}
+	}
 }
 
 // kubelet is a process of that name with flags.
