@@ -127,7 +127,7 @@ func resyncOf(c drift.Check) time.Duration {
 
 // jittered spreads the nodes of a fleet that were started at once.
 func jittered(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5+1)
+	return d - d/10 + rand.N(d/5+1) //nolint:gosec // no secret depends on it
 }
 
 func earliest(a, b time.Time) time.Time {
