@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -226,25 +225,15 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 	kubelet := start(t, false, "/mnt/kubelet")
 	defer kubelet.kill(t)
 	for i := range 3 {
-		goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
+		before := hosttest.Use(t)
 		seen := newRecorder()
 		stop := watching(t, c, seen)
 		seen.wait(t, 0, "pidfd event")
 		stop()
-		for end := time.Now().Add(deadline); runtime.NumGoroutine() > goroutines && time.Now().Before(end); {
-			runtime.Gosched() // one that has said its last word may still be there
-		}
-		if g, d := runtime.NumGoroutine(), openDescriptors(t); i > 0 && (g > goroutines || d > descriptors) { // the first opens what the runtime keeps
-			t.Errorf("goroutines %d, were %d; descriptors %d, were %d", g, goroutines, d, descriptors)
+		if now, exceeded := before.Exceeded(t); i > 0 && exceeded { // the first opens what the runtime keeps
+			t.Errorf("held %+v, were %+v", now, before)
 		}
 	}
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
-	return len(entries)
 }
 
 func TestWatchedDirectories(t *testing.T) {

@@ -322,27 +322,15 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 	c := hostCheck(t)
 	for i := range 3 {
 		seen := newRecorder()
-		goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
+		before := hosttest.Use(t)
 		stop := watching(t, c, seen)
 		seen.wait(t, "the modes", func() bool { return len(seen.modes) == 3 })
 		hosttest.Run(t, "nft", "add", "table", "inet", "filter")
 		stop()
-		for end := time.Now().Add(deadline); runtime.NumGoroutine() > goroutines && time.Now().Before(end); {
-			runtime.Gosched() // one that has said its last word may still be there
-		}
-		if g, d := runtime.NumGoroutine(), openDescriptors(t); i > 0 && (g > goroutines || d > descriptors) { // the first opens what the runtime keeps
-			t.Errorf("goroutines %d, were %d; descriptors %d, were %d", g, goroutines, d, descriptors)
+		if now, exceeded := before.Exceeded(t); i > 0 && exceeded { // the first opens what the runtime keeps
+			t.Errorf("held %+v, were %+v", now, before)
 		}
 	}
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 const expectedMode = "NODEGUARD_TEST_FIREWALL_MODE"

@@ -20,6 +20,7 @@ import (
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/hosttest"
 )
 
 // The bus of these tests is a real dbus-daemon of their own. What answers on it as
@@ -341,24 +342,14 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	m.startManager()
 	b := New(m.root)
 	for i := range 3 {
-		goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
+		before := hosttest.Use(t)
 		seen, stop := watch(t, b, ufw)
 		seen.wait(t, 0, "mode event", "hint")
 		stop()
-		for end := time.Now().Add(deadline); runtime.NumGoroutine() > goroutines && time.Now().Before(end); {
-			runtime.Gosched() // the library's readers see the end of their connection by themselves
-		}
-		if g, d := runtime.NumGoroutine(), openDescriptors(t); i > 0 && (g > goroutines || d > descriptors) { // the first opens what the runtime keeps
-			t.Errorf("goroutines %d, were %d; descriptors %d, were %d", g, goroutines, d, descriptors)
+		if now, exceeded := before.Exceeded(t); i > 0 && exceeded { // the first opens what the runtime keeps
+			t.Errorf("held %+v, were %+v", now, before)
 		}
 	}
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
-	return len(entries)
 }
 
 func TestAsk(t *testing.T) {

@@ -18,12 +18,12 @@ for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; d
 done
 
 mount -t tmpfs -o mode=755 tmpfs /run # systemd-nspawn keeps its locks there
-mkdir /run/upper /run/work /run/root
-mount -t overlay overlay -o "lowerdir=$tree,upperdir=/run/upper,workdir=/run/work" /run/root
-install -m 755 "$binary" /run/root/usr/local/bin/nodeguard
+mkdir /run/upper /run/work /run/machine
+mount -t overlay overlay -o "lowerdir=$tree,upperdir=/run/upper,workdir=/run/work" /run/machine
+install -m 755 "$binary" /run/machine/usr/local/bin/nodeguard
 for command in "$@"; do
-  chroot /run/root sh -ec "$command"
+  chroot /run/machine sh -ec "$command"
 done
 
-exec systemd-nspawn --quiet --directory=/run/root --machine="$cgroup" --register=no --keep-unit \
+exec systemd-nspawn --quiet --directory=/run/machine --machine="$cgroup" --register=no --keep-unit \
   --private-network --resolv-conf=off --console=read-only --notify-ready=yes --boot
