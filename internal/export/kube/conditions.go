@@ -24,6 +24,7 @@ type conditions struct {
 	*Exporter
 	want      []drift.Condition
 	published bool
+	identity  string // "": the annotation is left as it is
 	node      state
 	known     map[string]drift.Condition // as last seen on the Node, the removed ones included
 
@@ -47,6 +48,8 @@ func (c *conditions) run(ctx context.Context) {
 			return
 		case r := <-c.reports:
 			c.want, c.published, c.fresh = r.Conditions, true, true
+		case c.identity = <-c.Exporter.identity:
+			c.fresh = true
 		case s := <-c.states:
 			c.stands(s)
 		case <-timer.C:
@@ -138,6 +141,9 @@ func (c *conditions) patch(whole bool, now time.Time) statusPatch {
 		if !wanted[stands.Type] {
 			p.remove(stands.Type)
 		}
+	}
+	if c.identity != "" && c.node.Annotations[IdentityDigest] != c.identity {
+		p.Metadata = &metadataPatch{Annotations: map[string]*string{IdentityDigest: &c.identity}}
 	}
 	return p
 }

@@ -8,8 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
@@ -26,13 +24,7 @@ const Reporter = "nodeguard.io/agent"
 
 // event words the news about a condition.
 func (c Config) event(name, uid string, n news, now time.Time) *eventsv1.Event {
-	out := &eventsv1.Event{
-		ObjectMeta:          metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: name},
-		EventTime:           metav1.NewMicroTime(now),
-		ReportingController: Reporter,
-		ReportingInstance:   cut(c.Node, maxInstance),
-		Regarding:           corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: c.Node, UID: types.UID(uid)},
-	}
+	out := c.eventOnNode(name, uid, now)
 	if n.condition.Status == drift.True {
 		out.Reason, out.Action, out.Type = n.condition.Type+"Detected", "Detect", corev1.EventTypeWarning
 		out.Note = c.note(n)

@@ -15,9 +15,9 @@ const eventEvery = time.Minute
 // events says what turned since the last event, from its own record of what was said.
 type events struct {
 	*Exporter
-	report *drift.Report
-	node   state
-	told   map[string]*told // by condition; nil before the first look
+	report    *drift.Report
+	node      state
+	announced map[string]*told // by condition; nil before the first look
 
 	notBefore time.Time
 	wait      backoff
@@ -44,24 +44,38 @@ func (e *events) run(ctx context.Context) {
 			e.report = &r
 		case s := <-e.objects:
 			e.node = s
+		case <-e.hasNotices:
 		case <-timer.C:
 		}
 		timer.Stop()
-		if e.report == nil || !e.node.Exists {
-			continue
-		}
-		if e.told == nil {
-			e.begin()
-		}
-		if next, ok := e.step(ctx); ok {
+		if next, left := e.due(ctx); left {
 			timer.Reset(time.Until(next))
 		}
 	}
 }
 
+// due sends notices, and what turned once there is a report, and tells when to look
+// again if anything is left to say.
+func (e *events) due(ctx context.Context) (next time.Time, left bool) {
+	if !e.node.Exists {
+		return time.Time{}, false
+	}
+	next, left = e.sendNotices(ctx)
+	if e.report == nil {
+		return next, left
+	}
+	if e.announced == nil {
+		e.begin()
+	}
+	if at, more := e.step(ctx); more && (!left || at.Before(next)) {
+		return at, true
+	}
+	return next, left
+}
+
 // begin takes it that what an earlier run left True on the Node was told by it.
 func (e *events) begin() {
-	e.told = map[string]*told{}
+	e.announced = map[string]*told{}
 	before, _ := e.Before()
 	for _, c := range e.report.Conditions {
 		if b, ok := find(before, c.Type); ok && b.Status == drift.True {
@@ -73,10 +87,10 @@ func (e *events) begin() {
 }
 
 func (e *events) about(condition string) *told {
-	if e.told[condition] == nil {
-		e.told[condition] = &told{findings: map[string]bool{}}
+	if e.announced[condition] == nil {
+		e.announced[condition] = &told{findings: map[string]bool{}}
 	}
-	return e.told[condition]
+	return e.announced[condition]
 }
 
 // step sends what is due, and tells when to look again if anything is left to say.
@@ -128,9 +142,9 @@ func (e *events) send(ctx context.Context, n news, t *told) bool {
 
 // forget drops what was told about conditions whose check was switched off.
 func (e *events) forget() {
-	for condition := range e.told {
+	for condition := range e.announced {
 		if _, ok := find(e.report.Conditions, condition); !ok {
-			delete(e.told, condition)
+			delete(e.announced, condition)
 		}
 	}
 }

@@ -33,6 +33,13 @@ type Exporter struct {
 	reports, news   mailbox[drift.Report] // for the conditions and for the events loop
 	states, objects mailbox[state]        // the Node as last seen, for the same two
 
+	notices struct {
+		mu      sync.Mutex
+		waiting []Notice
+	}
+	hasNotices mailbox[struct{}]
+	identity   mailbox[string] // what the identity annotation has to say
+
 	first              atomic.Pointer[[]drift.Condition]
 	attempts, failures atomic.Uint64
 }
@@ -70,6 +77,7 @@ func newExporter(api api, config Config) *Exporter {
 		config: config, api: api,
 		reports: newMailbox[drift.Report](), news: newMailbox[drift.Report](),
 		states: newMailbox[state](), objects: newMailbox[state](),
+		hasNotices: newMailbox[struct{}](), identity: newMailbox[string](),
 	}
 }
 
@@ -79,6 +87,10 @@ func (e *Exporter) Publish(r drift.Report) {
 	e.reports.put(r)
 	e.news.put(r)
 }
+
+// Identify has the Node carry the digest of the machine that it is, from the first
+// Publish on.
+func (e *Exporter) Identify(digest string) { e.identity.put(digest) }
 
 // Before returns nodeguard's conditions as an earlier run left them, for Judge to
 // begin with; not ok while the API server has not answered.

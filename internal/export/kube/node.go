@@ -49,6 +49,10 @@ func (n Node) AcceptBaseline() string { return n.Annotations[AcceptBaseline] }
 // MaintenanceUntil is the end of the maintenance that somebody announced, as written, or "".
 func (n Node) MaintenanceUntil() string { return n.Annotations[MaintenanceUntil] }
 
+// Identity is the digest of the machine that the Node was when nodeguard last recorded
+// it, or "".
+func (n Node) Identity() string { return n.Annotations[IdentityDigest] }
+
 // Ending tells whether the Node is about to go, and nothing about it is worth raising.
 func (n Node) Ending() bool { return n.Deleting || n.ScalingDown }
 
