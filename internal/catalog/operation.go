@@ -38,6 +38,7 @@ type Operation struct {
 	Recovery  Recovery        `yaml:"recovery"`
 	Source    Source          `yaml:"source"`
 	Tiers     map[string]Tier `yaml:"tiers"`
+	Since     string          `yaml:"since"` // the release that brought it; "": it was there from the first
 	// Rules by the name of the check that decodes them. An operation that replaces
 	// another and has none is detected as that one is.
 	Rules map[string][]ast.Node `yaml:"rules"`
@@ -93,7 +94,7 @@ func (o Operation) validate() error {
 	case len(o.Rules) == 0 && len(o.Replaces) != 1:
 		return errors.New("rules is missing: only an operation that replaces exactly one takes over the rules of that")
 	}
-	if err := validSeverity(o.Severity); err != nil {
+	if err := errors.Join(validSeverity(o.Severity), validSince(o.Since)); err != nil {
 		return err
 	}
 	if err := o.Recovery.validate(); err != nil {
