@@ -1,6 +1,11 @@
 package baseline
 
-import "time"
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"time"
+)
 
 // Format is the version of the file that this nodeguard writes.
 const Format = 1
@@ -10,6 +15,7 @@ type Baseline struct {
 	Header
 	Scopes   map[string]Scope // by check
 	Accepted []Acceptance     // oldest first
+	Upgrade  *Upgrade         // nil: none is open
 }
 
 // Header says whose baseline it is.
@@ -35,6 +41,23 @@ func (m Machine) Same(other Machine) bool {
 		return m.Instance == other.Instance
 	}
 	return m.ID == "" || other.ID == "" || m.ID == other.ID
+}
+
+// On returns the machine as the Node with that UID.
+func (m Machine) On(nodeUID string) Machine {
+	m.NodeUID = nodeUID
+	return m
+}
+
+// Digest names the installation of the operating system without telling its
+// machine-id, which machine-id(5) asks to keep confidential; "" where it is not known.
+func (m Machine) Digest() string {
+	if m.ID == "" {
+		return ""
+	}
+	sum := hmac.New(sha256.New, []byte("nodeguard.io/identity"))
+	sum.Write([]byte(m.ID))
+	return fmt.Sprintf("sha256:%x", sum.Sum(nil))
 }
 
 // Acceptance is one `baseline accept`.

@@ -157,6 +157,47 @@ func TestSizePerFile(t *testing.T) {
 	}
 }
 
+// The lines without escapes are read in another way: what they say is the same, and
+// what is no such line is none.
+func TestPlainLines(t *testing.T) {
+	b := sample()
+	b.Scopes["paths"]["/etc/a b"] = "file mode=0644 owner=0:0"
+	b.Scopes["paths"]["/etc/\ufffd é"] = ""
+	data, err := baseline.Encode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := baseline.Decode(data); err != nil || !cmp.Equal(b, back) {
+		t.Errorf("%v: %s", err, cmp.Diff(b, back))
+	}
+	header := data[:bytes.IndexByte(data, '\n')+1]
+	for _, line := range []string{`{"entry":{"scope":"a","subject":"b","value":"c"}}}`, `{"entry":{"scope":"a","subject":"b","value":"c","x"}}`, `{"entry":{"scope":"a","subject":"b","value":"c`} {
+		if _, err := baseline.Decode(seal(append(bytes.Clone(header), line+"\n"...))); !errors.Is(err, baseline.ErrDamaged) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	entry := `{"entry":{"scope":"a","subject":"b","value":"c"}}` + "\n"
+	if _, err := baseline.Decode(seal([]byte(entry))); !errors.Is(err, baseline.ErrDamaged) {
+		t.Errorf("without a header: %v", err)
+	}
+}
+
+// Reading takes the three strings of an entry, whatever else there is.
+func TestAllocationsPerEntry(t *testing.T) {
+	const entries = 1000
+	b := sample()
+	for i := range entries {
+		b.Scopes["paths"][fmt.Sprintf("/etc/kubernetes/%d", i)] = "file mode=0644 owner=0:0 links=1 sha256=" + strings.Repeat("a", 64)
+	}
+	data, err := baseline.Encode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if each := testing.AllocsPerRun(5, func() { _, _ = baseline.Decode(data) }) / entries; each > 4 {
+		t.Errorf("%.1f allocations an entry", each)
+	}
+}
+
 func TestLockHoldsOthersOff(t *testing.T) {
 	s, _ := store(t)
 	release, err := s.Lock()

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 var (
@@ -19,11 +21,12 @@ var (
 	ErrNewer = errors.New("the baseline was written by a newer nodeguard")
 )
 
-// The file is JSON lines: the header, one line an acceptance, one a subject,
-// and the checksum of all lines before it.
+// The file is JSON lines: the header, one line an acceptance, one the upgrade where
+// one is open, one a subject, and the checksum of all lines before it.
 type line struct {
 	Header   *Header     `json:"header,omitempty"`
 	Accepted *Acceptance `json:"accepted,omitempty"`
+	Upgrade  *Upgrade    `json:"upgrade,omitempty"`
 	Entry    *entry      `json:"entry,omitempty"`
 	Scope    string      `json:"scope,omitempty"` // recorded, though it may have no entry
 	SHA256   string      `json:"sha256,omitempty"`
@@ -40,22 +43,31 @@ func Encode(b *Baseline) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	lines := []line{{Header: &b.Header}}
-	for i := range b.Accepted {
-		lines = append(lines, line{Accepted: &b.Accepted[i]})
-	}
-	for _, scope := range slices.Sorted(maps.Keys(b.Scopes)) {
-		lines = append(lines, line{Scope: scope})
-		for _, subject := range slices.Sorted(maps.Keys(b.Scopes[scope])) {
-			lines = append(lines, line{Entry: &entry{Scope: scope, Subject: subject, Value: b.Scopes[scope][subject]}})
-		}
-	}
-	for _, l := range lines {
+	for l := range b.lines() {
 		if err := enc.Encode(l); err != nil {
 			return nil, fmt.Errorf("encode the baseline: %w", err)
 		}
 	}
 	return append(buf.Bytes(), checksumLine(buf.Bytes())...), nil
+}
+
+// lines are all of the file but its checksum.
+func (b *Baseline) lines() iter.Seq[line] {
+	return func(yield func(line) bool) {
+		more := yield(line{Header: &b.Header})
+		for i := range b.Accepted {
+			more = more && yield(line{Accepted: &b.Accepted[i]})
+		}
+		if b.Upgrade != nil {
+			more = more && yield(line{Upgrade: b.Upgrade})
+		}
+		for _, scope := range slices.Sorted(maps.Keys(b.Scopes)) {
+			more = more && yield(line{Scope: scope})
+			for _, subject := range slices.Sorted(maps.Keys(b.Scopes[scope])) {
+				more = more && yield(line{Entry: &entry{Scope: scope, Subject: subject, Value: b.Scopes[scope][subject]}})
+			}
+		}
+	}
 }
 
 func checksumLine(data []byte) []byte {
@@ -93,6 +105,10 @@ func verified(data []byte) ([]byte, error) {
 }
 
 func (b *Baseline) decodeLine(text []byte, number int) error {
+	if e, plain := plainEntry(text); plain && number > 0 {
+		b.scope(e.Scope)[e.Subject] = e.Value
+		return nil
+	}
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -108,12 +124,34 @@ func (b *Baseline) decodeLine(text []byte, number int) error {
 		}
 	case l.Accepted != nil:
 		b.Accepted = append(b.Accepted, *l.Accepted)
+	case l.Upgrade != nil:
+		b.Upgrade = l.Upgrade
 	case l.Entry != nil:
 		b.scope(l.Entry.Scope)[l.Entry.Subject] = l.Entry.Value
 	case l.Scope != "":
 		b.scope(l.Scope)
 	}
 	return nil
+}
+
+// plainEntry reads the line of an entry as Encode writes it where nothing has to be
+// escaped, as in nearly all of them.
+func plainEntry(text []byte) (e entry, plain bool) {
+	if bytes.IndexByte(text, '\\') >= 0 || !utf8.Valid(text) {
+		return entry{}, false
+	}
+	for _, field := range [...]struct {
+		before string
+		value  *string
+	}{{`{"entry":{"scope":"`, &e.Scope}, {`","subject":"`, &e.Subject}, {`","value":"`, &e.Value}} {
+		rest, found := bytes.CutPrefix(text, []byte(field.before))
+		end := bytes.IndexByte(rest, '"')
+		if !found || end < 0 {
+			return entry{}, false
+		}
+		*field.value, text = string(rest[:end]), rest[end:]
+	}
+	return e, string(text) == `"}}`
 }
 
 func (b *Baseline) scope(name string) Scope {

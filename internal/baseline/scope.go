@@ -24,6 +24,16 @@ func ScopeOf(facts map[string]drift.Fact, gaps []drift.Gap) Scope {
 	return s
 }
 
+// AnyFresh tells whether AddFresh could add anything.
+func AnyFresh(facts map[string]drift.Fact) bool {
+	for _, fact := range facts {
+		if fact.Fresh {
+			return true
+		}
+	}
+	return false
+}
+
 // AddFresh adds the facts of areas that were never recorded and tells how many.
 func (s Scope) AddFresh(facts map[string]drift.Fact) (added int) {
 	for subject, fact := range facts {

@@ -20,3 +20,7 @@ func (s *Settler) Settled(digest string, ready bool, now time.Time) bool {
 	}
 	return ready && now.Sub(s.since) >= s.after
 }
+
+// Due is when the node will have been unchanged for long enough, as far as it is
+// known now.
+func (s *Settler) Due() time.Time { return s.since.Add(s.after) }

@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -59,14 +60,16 @@ func read(dir *os.Root) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(host.ErrNotRegular, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err == nil && len(data) > maxSize {
-		err = host.ErrTooLarge
+	if info.Size() > maxSize {
+		return nil, host.ErrTooLarge
 	}
-	return data, err
+	data := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	_, err = data.ReadFrom(io.LimitReader(f, maxSize))
+	return data.Bytes(), err
 }
 
 // AgentOwns tells whether an agent keeps its state on this host: then a check

@@ -111,7 +111,7 @@ func TestFilesOfATree(t *testing.T) {
 			map[string]string{ufw: "[Unit]", ufwWanted: "->/" + ufw, "etc/ufw/ufw.conf/x": ""},
 			[]string{
 				"ufw: " + installed + " ufw=ufw unit=ufw.service",
-				`cannot tell "ufw": its files cannot be read: open etc/ufw/ufw.conf: not a regular file (reading them takes root; look at them on the host)`,
+				`cannot tell "ufw": its files cannot be read: open /etc/ufw/ufw.conf: not a regular file (reading them takes root; look at them on the host)`,
 			},
 		},
 	}

@@ -11,7 +11,10 @@ import (
 
 // Dir is an open directory of the host. What is opened through it is one of its
 // own entries: no link is followed and no mount point crossed.
-type Dir struct{ f *os.File }
+type Dir struct {
+	f      *os.File
+	reopen reopener
+}
 
 // Close closes the directory.
 func (d *Dir) Close() error { return d.f.Close() }
@@ -45,32 +48,32 @@ func (d *Dir) Readlink(name string) (string, error) {
 
 // OpenDir opens a subdirectory.
 func (d *Dir) OpenDir(name string) (*Dir, error) {
-	f, err := d.open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK)
+	fd, err := d.open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{f: f}, nil
+	return &Dir{os.NewFile(uintptr(fd), name), d.reopen}, nil
 }
 
 // OpenFile opens a regular file for reading, and refuses anything else without
 // opening it.
 func (d *Dir) OpenFile(name string) (*os.File, error) {
-	f, err := d.open(name, unix.O_PATH|unix.O_NOFOLLOW)
+	fd, err := d.open(name, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return reopenRegular(f)
+	defer unix.Close(fd)
+	return d.reopen.regular(fd, name)
 }
 
-func (d *Dir) open(name string, flags int) (*os.File, error) {
-	f, err := openat2(d.f, name, flags, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
+func (d *Dir) open(name string, flags int) (int, error) {
+	fd, err := openat2(d.f, name, flags, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
 	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
-		return f, err
+		return fd, err
 	}
-	fd, err := unix.Openat(int(d.f.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err = unix.Openat(int(d.f.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+		return -1, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return fd, nil
 }

@@ -28,7 +28,7 @@ type Entry struct {
 	Links     uint32
 	Size      uint64
 	Inode     uint64
-	Device    string // major:minor
+	Device    uint64 // as unix.Mkdev numbers it
 	Modified  time.Time
 	Changed   time.Time
 	MountRoot bool // something is mounted right here (Linux 5.8)
@@ -45,7 +45,7 @@ func statx(dir int, name string, flags int) (Entry, error) {
 	return Entry{
 		Type: typeOf(uint32(s.Mode)), Mode: s.Mode &^ unix.S_IFMT, UID: s.Uid, GID: s.Gid,
 		Links: s.Nlink, Size: s.Size, Inode: s.Ino,
-		Device:    fmt.Sprintf("%d:%d", s.Dev_major, s.Dev_minor),
+		Device:    unix.Mkdev(s.Dev_major, s.Dev_minor),
 		Modified:  time.Unix(s.Mtime.Sec, int64(s.Mtime.Nsec)),
 		Changed:   time.Unix(s.Ctime.Sec, int64(s.Ctime.Nsec)),
 		MountRoot: s.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,

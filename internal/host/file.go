@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 
-	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,19 +16,6 @@ var (
 	// ErrTooLarge means that more is there than the reader takes.
 	ErrTooLarge = errors.New("too large")
 )
-
-// reopenRegular turns an O_PATH handle into one for reading. The type is looked
-// at first: opening a device can already do something.
-func reopenRegular(handle *os.File) (*os.File, error) {
-	e, err := statx(int(handle.Fd()), "", unix.AT_EMPTY_PATH)
-	if err != nil {
-		return nil, err
-	}
-	if e.Type != File {
-		return nil, &os.PathError{Op: "open", Path: handle.Name(), Err: ErrNotRegular}
-	}
-	return pathrs.Reopen(handle, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC)
-}
 
 // ReadFile reads the regular file that name leads to, at most limit bytes; a
 // larger one fails with ErrTooLarge.

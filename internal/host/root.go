@@ -14,9 +14,10 @@ import (
 // Root is the host's file system: "/" on the host itself, /host in a pod, any
 // directory tree that stands in for a host.
 type Root struct {
-	dir  *os.File
-	proc *os.File // nil where the tree has no /proc directory
-	live bool
+	dir    *os.File
+	proc   *os.File // nil where the tree has no /proc directory
+	live   bool
+	reopen reopener
 }
 
 // Open opens the host whose root directory is dir.
@@ -25,7 +26,7 @@ func Open(dir string) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open host root: %w", err)
 	}
-	r := &Root{dir: f}
+	r := &Root{dir: f, reopen: newReopener()}
 	if r.proc, err = r.open("/proc", unix.O_PATH|unix.O_DIRECTORY); err == nil {
 		r.live = isProcfs(r.proc)
 	}
@@ -37,6 +38,7 @@ func (r *Root) Close() error {
 	if r.proc != nil {
 		_ = r.proc.Close()
 	}
+	r.reopen.close()
 	return r.dir.Close()
 }
 
@@ -52,8 +54,12 @@ func isProcfs(f *os.File) bool {
 
 // open resolves name inside the root, links included.
 func (r *Root) open(name string, flags int) (*os.File, error) {
-	f, err := openat2(r.dir, relative(name), flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+	var f *os.File
+	fd, err := openat2(r.dir, relative(name), flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
+	switch {
+	case err == nil:
+		return os.NewFile(uintptr(fd), name), nil
+	case errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM):
 		f, err = r.openWithoutOpenat2(name, flags)
 	}
 	var failed *os.PathError
@@ -75,7 +81,7 @@ func (r *Root) openWithoutOpenat2(name string, flags int) (*os.File, error) {
 
 // openat2 opens a path beneath dir; the kernel asks for a retry when a rename
 // anywhere made it lose track of "..".
-func openat2(dir *os.File, name string, flags int, resolve uint64) (*os.File, error) {
+func openat2(dir *os.File, name string, flags int, resolve uint64) (int, error) {
 	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: resolve}
 	for {
 		fd, err := unix.Openat2(int(dir.Fd()), name, &how)
@@ -83,9 +89,9 @@ func openat2(dir *os.File, name string, flags int, resolve uint64) (*os.File, er
 			continue
 		}
 		if err != nil {
-			return nil, &os.PathError{Op: "open", Path: name, Err: err}
+			return -1, &os.PathError{Op: "open", Path: name, Err: err}
 		}
-		return os.NewFile(uintptr(fd), name), nil
+		return fd, nil
 	}
 }
 
@@ -108,7 +114,7 @@ func (r *Root) parent(name string) (*Dir, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return &Dir{f: f}, base, nil
+	return &Dir{f, r.reopen}, base, nil
 }
 
 // Lstat looks at name without following its last component.
@@ -171,7 +177,7 @@ func (r *Root) OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{f: f}, nil
+	return &Dir{f, r.reopen}, nil
 }
 
 // OpenFile opens the regular file that name leads to for reading, and refuses
@@ -182,7 +188,7 @@ func (r *Root) OpenFile(name string) (*os.File, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return reopenRegular(f)
+	return r.reopen.regular(int(f.Fd()), f.Name())
 }
 
 // ReadDir returns the names in the directory that name leads to, sorted, at most

@@ -26,14 +26,18 @@ import (
 type Event string
 
 const (
-	Raised   Event = "raise"
-	Cleared  Event = "clear"
-	Recorded Event = "record"  // a baseline was recorded or extended
-	Accepted Event = "accept"  // a state was accepted
-	Archived Event = "archive" // a baseline of another machine was set aside
-	Blind    Event = "blind"   // a check cannot look
-	Sighted  Event = "sighted" // it can again
-	Reloaded Event = "reload"  // the configuration changed
+	Raised      Event = "raise"
+	Cleared     Event = "clear"
+	Recorded    Event = "record"    // a baseline was recorded or extended
+	Accepted    Event = "accept"    // a state was accepted
+	Upgraded    Event = "upgrade"   // what is known of an upgrade: its versions and what changed with them
+	Absorbed    Event = "absorb"    // an upgrade that is allowed was accepted by itself
+	Archived    Event = "archive"   // a baseline of another machine was set aside
+	Reinstalled Event = "reinstall" // the operating system under the Node is another one
+	Recreated   Event = "recreate"  // the Node object is another one, of the same machine
+	Blind       Event = "blind"     // a check cannot look
+	Sighted     Event = "sighted"   // it can again
+	Reloaded    Event = "reload"    // the configuration changed
 )
 
 // Entry is one line.
@@ -75,6 +79,7 @@ func Open(root *host.Root) (*Journal, error) {
 	return j, nil
 }
 
+// open opens the current file in place of the one before.
 func (j *Journal) open() error {
 	f, err := j.dir.OpenFile(current, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
@@ -87,21 +92,29 @@ func (j *Journal) open() error {
 	if !info.Mode().IsRegular() {
 		return errors.Join(host.ErrNotRegular, f.Close())
 	}
-	j.file, j.size = f, info.Size()
-	return j.closeTornLine()
+	size, err := closeTornLine(f, info.Size())
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	was := j.file
+	j.file, j.size = f, size
+	if was != nil {
+		return was.Close()
+	}
+	return nil
 }
 
-func (j *Journal) closeTornLine() error {
-	if j.size == 0 {
-		return nil
+// closeTornLine ends a last line that is not, and returns the size of the file.
+func closeTornLine(f *os.File, size int64) (int64, error) {
+	if size == 0 {
+		return 0, nil
 	}
 	last := make([]byte, 1)
-	if _, err := j.file.ReadAt(last, j.size-1); err != nil || last[0] == '\n' {
-		return err
+	if _, err := f.ReadAt(last, size-1); err != nil || last[0] == '\n' {
+		return size, err
 	}
-	n, err := j.file.Write([]byte("\n"))
-	j.size += int64(n)
-	return err
+	n, err := f.Write([]byte("\n"))
+	return size + int64(n), err
 }
 
 // Close closes the journal.
@@ -111,7 +124,8 @@ func (j *Journal) Close() error {
 	return errors.Join(j.file.Close(), j.dir.Close())
 }
 
-// Append writes one line and returns when it is on disk.
+// Append writes one line and returns when it is on disk. After an error none of it
+// is there.
 func (j *Journal) Append(e Entry) error {
 	line, err := encode(e)
 	if err != nil {
@@ -124,26 +138,40 @@ func (j *Journal) Append(e Entry) error {
 			return fmt.Errorf("rotate the journal: %w", err)
 		}
 	}
-	n, err := j.file.Write(line)
-	j.size += int64(n)
-	if err == nil {
-		err = unix.Fdatasync(int(j.file.Fd()))
-	}
-	if err != nil {
-		return fmt.Errorf("write the journal: %w", errors.Join(err, j.closeTornLine()))
+	if err := j.write(line); err != nil {
+		return fmt.Errorf("write the journal: %w", err)
 	}
 	return nil
 }
 
+// Deleted tells whether the file is in no directory any more: nobody will read what
+// is written to it.
+func (j *Journal) Deleted() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var s unix.Stat_t
+	return unix.Fstat(int(j.file.Fd()), &s) == nil && s.Nlink == 0
+}
+
+func (j *Journal) write(line []byte) error {
+	_, err := j.file.Write(line)
+	if err == nil {
+		err = unix.Fdatasync(int(j.file.Fd()))
+	}
+	if err != nil {
+		return errors.Join(err, j.file.Truncate(j.size))
+	}
+	j.size += int64(len(line))
+	return nil
+}
+
+// rotate begins a new file. Where an earlier try got no further than the renaming,
+// there is none to rename.
 func (j *Journal) rotate() error {
-	if err := j.dir.Rename(current, previous); err != nil {
+	if err := j.dir.Rename(current, previous); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	old := j.file
-	if err := j.open(); err != nil {
-		return err
-	}
-	return old.Close()
+	return j.open()
 }
 
 // sealed is a line with the checksum of the entry in it.
@@ -220,11 +248,14 @@ func readFile(dir *os.Root, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, 2*maxSize))
 }
 
-// OpenFindings are those that were raised and not cleared since.
+// OpenFindings are those that were raised and not cleared since, on this machine.
 func OpenFindings(entries []Entry) []drift.FindingReport {
 	open := map[string]drift.FindingReport{}
 	var order []string
 	for _, e := range entries {
+		if e.Event == Archived {
+			clear(open)
+		}
 		if e.Finding == nil {
 			continue
 		}

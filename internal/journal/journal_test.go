@@ -138,3 +138,34 @@ func FuzzDecode(f *testing.F) {
 		journal.OpenFindings(entries)
 	})
 }
+
+// What another machine left open means nothing here.
+func TestOpenFindingsEndWithTheMachine(t *testing.T) {
+	root, _ := tree(t)
+	write(t, root, entry(journal.Raised, "a"), journal.Entry{At: t0, Event: journal.Archived}, entry(journal.Raised, "b"))
+	entries, _, err := journal.Read(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"b"}, ids(journal.OpenFindings(entries))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDeletedIsNoticed(t *testing.T) {
+	root, file := tree(t)
+	j, err := journal.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if j.Deleted() {
+		t.Error("it is there")
+	}
+	if err := os.RemoveAll(filepath.Dir(file)); err != nil {
+		t.Fatal(err)
+	}
+	if !j.Deleted() {
+		t.Error("it is gone")
+	}
+}

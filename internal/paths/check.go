@@ -44,7 +44,9 @@ func (c *Check) Name() string { return Name }
 func (c *Check) BaselineOperations() []string {
 	var ids []string
 	for _, r := range c.rules {
-		ids = append(ids, r.Operation)
+		if r.Rule.Must == nil {
+			ids = append(ids, r.Operation)
+		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
@@ -55,13 +57,14 @@ func (c *Check) BaselineOperations() []string {
 // targets, and reads only the files whose metadata changed since the last look.
 func (c *Check) Observe(ctx context.Context, only []string) drift.Observation {
 	before := c.last.Load()
-	l := newLook(ctx, c.root, c.rules, c.progress)
+	l := newLook(ctx, c)
 	if only != nil && before != nil {
 		l.trust(before, only)
 	}
 	l.all()
+	now := l.conclude(before)
 	if ctx.Err() == nil {
-		c.last.CompareAndSwap(before, &memory{l.parts}) // a look that was overtaken is forgotten
+		c.last.CompareAndSwap(before, now) // a look that was overtaken is forgotten
 	}
-	return l.compare(c.recorded).Sorted()
+	return l.must(c.rules, now.out)
 }

@@ -10,23 +10,23 @@ import (
 )
 
 // compare turns what was looked at into findings against what was recorded.
-func (l *look) compare(recorded baseline.Scope) drift.Observation {
+func (l *look) compare() drift.Observation {
 	out := drift.Observation{Gaps: l.gaps, Facts: l.facts}
-	if recorded == nil {
+	if l.recorded == nil {
 		return out
 	}
-	c := comparison{look: l, recorded: recorded}
+	c := comparison{look: l}
 	c.differing = c.differences()
 	for _, t := range l.targets {
 		c.target(t)
 	}
+	c.mounts()
 	out.Findings = c.findings
 	return out
 }
 
 type comparison struct {
 	*look
-	recorded  baseline.Scope
 	differing []string // the subjects whose value is not the recorded one, sorted
 	findings  []drift.Finding
 }
@@ -53,7 +53,7 @@ func (c *comparison) differences() []string {
 	return out
 }
 
-func (c *comparison) target(t target) {
+func (c *comparison) target(t *target) {
 	was, known := c.recorded[t.subject]
 	now, seen := c.facts[t.subject]
 	switch {
@@ -67,7 +67,7 @@ func (c *comparison) target(t target) {
 		c.changed(t, t.subject, was, absent)
 	default:
 		c.changed(t, t.subject, was, now.Value)
-		if !c.mountChanged(t) && parseValue(was).kind == parseValue(now.Value).kind {
+		if kindOf(was) == kindOf(now.Value) && !c.mountChanged(t) && t.rule.Only == "" {
 			c.below(t)
 		}
 	}
@@ -75,7 +75,7 @@ func (c *comparison) target(t target) {
 
 // markFresh marks the facts of a path that the baseline never recorded, and of
 // all below it: they are to be added to it, which is no drift.
-func (c *comparison) markFresh(t target, top string) {
+func (c *comparison) markFresh(t *target, top string) {
 	for subject, fact := range c.facts {
 		if subject == top || strings.HasPrefix(subject, top+"/") || top == t.subject && subject == mountSubject(top) {
 			fact.Fresh = true
@@ -85,7 +85,10 @@ func (c *comparison) markFresh(t target, top string) {
 }
 
 // appeared reports a path that was absent when the baseline was recorded.
-func (c *comparison) appeared(t target) {
+func (c *comparison) appeared(t *target) {
+	if t.rule.Only != "" && c.own[t.subject] {
+		return
+	}
 	tier := "appeared"
 	if t.rule.Appears == "drift" {
 		tier = ""
@@ -94,22 +97,36 @@ func (c *comparison) appeared(t target) {
 	c.add(t, tier, t.subject, "new "+kind, absent)
 }
 
-func (c *comparison) changed(t target, subject, was, now string) {
+func (c *comparison) changed(t *target, subject, was, now string) {
 	if was == now {
 		return
 	}
-	if observed, supported := difference(was, now); observed != supported {
+	counts := func(aspect string) bool { return c.has(t, subject, aspect) }
+	if observed, supported := difference(was, now, counts); observed != supported {
 		c.add(t, "", subject, observed, supported)
 	}
+}
+
+// has tells whether an aspect of the subject is the target's: a narrowed one has only
+// its own, and takes that away from the others.
+func (c *comparison) has(t *target, subject, aspect string) bool {
+	if t.rule.Only != "" {
+		return t.rule.Only == aspect
+	}
+	return aspect == "" || !c.narrowed[narrowed(subject, aspect)]
 }
 
 // mountChanged reports another mount or another directory under the same name.
 // It tells whether something lies over the recorded content, so that all below
 // would only be its consequence.
-func (c *comparison) mountChanged(t target) bool {
+func (c *comparison) mountChanged(t *target) bool {
 	subject := mountSubject(t.subject)
 	was, known := c.recorded[subject]
 	now, seen := c.facts[subject]
+	if seen && !known {
+		now.Fresh = true
+		c.facts[subject] = now
+	}
 	if !known || !seen {
 		return false
 	}
@@ -117,14 +134,16 @@ func (c *comparison) mountChanged(t target) bool {
 	if observed == supported {
 		return false
 	}
-	c.add(t, "", subject, observed, supported)
+	if c.has(t, t.subject, onlyPresence) {
+		c.add(t, "", subject, observed, supported)
+	}
 	return parseValue(was).get("point") != parseValue(now.Value).get("point")
 }
 
 // below compares all that is static below a target, in both directions.
-func (c *comparison) below(t target) {
+func (c *comparison) below(t *target) {
 	for _, subject := range c.differing {
-		if !strings.HasPrefix(subject, t.subject+"/") {
+		if !strings.HasPrefix(subject, t.subject+"/") || c.ofNarrowed(subject) {
 			continue
 		}
 		was, known := c.recorded[subject]
@@ -144,16 +163,23 @@ func (c *comparison) below(t target) {
 	}
 }
 
+// ofNarrowed tells whether the subject is the mount of a narrowed target, which can
+// lie in another.
+func (c *comparison) ofNarrowed(subject string) bool {
+	name, ok := strings.CutSuffix(subject, mountSuffix)
+	return ok && (c.narrowed[narrowed(name, onlyPresence)] || c.narrowed[narrowed(name, onlyPermissions)])
+}
+
 // counts tells whether the rule still covers a recorded subject: a rule that
 // covers less than the one before it makes nothing missing.
-func (c *comparison) counts(t target, subject string) bool {
+func (c *comparison) counts(t *target, subject string) bool {
 	rel := relativeTo(t.subject, subject)
 	return t.rule.static(rel) || t.rule.below(rel) || matchAny(t.rule.Rotating, rel)
 }
 
 // consequence tells whether a directory above explains the difference already:
 // it is new, gone, mounted over or no directory any more.
-func (c *comparison) consequence(t target, subject string) bool {
+func (c *comparison) consequence(t *target, subject string) bool {
 	for dir := path.Dir(subject); len(dir) > len(t.subject); dir = path.Dir(dir) {
 		now, seen := c.facts[dir]
 		_, known := c.recorded[dir]
@@ -169,7 +195,7 @@ func (c *comparison) blind(subject string) bool {
 	return slices.ContainsFunc(c.gaps, func(g drift.Gap) bool { return g.Covers(subject) })
 }
 
-func (c *comparison) add(t target, tier, subject, observed, supported string) {
+func (c *comparison) add(t *target, tier, subject, observed, supported string) {
 	c.findings = append(c.findings, drift.Finding{
 		Operation: t.operation, Subject: subject, Tier: tier, Observed: observed, Supported: supported,
 		State: drift.Active, Baseline: true, Args: map[string]string{"path": strings.TrimSuffix(subject, mountSuffix)},

@@ -20,6 +20,10 @@ const maxContent = 512 << 20
 
 const bufferSize = 256 << 10
 
+// queued is how many open files may wait to be read: handing over small ones one
+// by one costs more than reading them.
+const queued = 64
+
 // Progress counts what has been read, for people who wait.
 type Progress struct {
 	Files, Bytes atomic.Int64
@@ -38,7 +42,7 @@ type job struct {
 }
 
 func startDigests(ctx context.Context, progress *Progress) *digests {
-	d := &digests{jobs: make(chan job), progress: progress}
+	d := &digests{jobs: make(chan job, queued), progress: progress}
 	for range runtime.GOMAXPROCS(0) {
 		d.workers.Go(func() { d.work(ctx) })
 	}
@@ -46,8 +50,11 @@ func startDigests(ctx context.Context, progress *Progress) *digests {
 }
 
 func (d *digests) work(ctx context.Context) {
-	buf := make([]byte, bufferSize)
+	var buf []byte
 	for j := range d.jobs {
+		if buf == nil { // most looks have nothing to read
+			buf = make([]byte, bufferSize)
+		}
 		sum, err := d.digest(ctx, j.file, buf)
 		_ = j.file.Close()
 		j.done(sum, err)

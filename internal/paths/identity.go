@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
@@ -14,7 +17,7 @@ const maxLinks = 40
 
 // identity is what the protected path itself is: its type, or the chain of links
 // it consists of and what stands at their end.
-func (l *look) identity(t target) (value, host.Entry, error) {
+func (l *look) identity(t *target) (value, host.Entry, error) {
 	entry, err := l.root.Lstat(t.path)
 	if err != nil {
 		return value{}, entry, err
@@ -75,7 +78,7 @@ const mountSuffix = " (mount)"
 func mountSubject(subject string) string { return subject + mountSuffix }
 
 // mount tells which mount the path lies on, and which inode it has there.
-func (l *look) mount(t target) (value, bool) {
+func (l *look) mount(t *target) (value, bool) {
 	real, err := l.root.Resolve(t.path)
 	if err != nil {
 		return value{}, false
@@ -92,8 +95,27 @@ func (l *look) mount(t target) (value, bool) {
 	}
 	v.add("device", fmt.Sprintf("%d:%d", m.Major, m.Minor))
 	v.add("source", drift.Printable(m.Source))
+	if uuid := l.uuid(m); uuid != "" {
+		v.add("uuid", uuid)
+	}
 	v.add("boot", l.boot)
 	return v, true
+}
+
+const maxDevice = 64 << 10
+
+// uuid is the file system's own, which a format changes, as udev knows it.
+func (l *look) uuid(m *mountinfo.Info) string {
+	data, err := l.root.ReadFile(fmt.Sprintf("/run/udev/data/b%d:%d", m.Major, m.Minor), maxDevice)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		if uuid, ok := strings.CutPrefix(strings.TrimSpace(line), "E:ID_FS_UUID="); ok {
+			return drift.Printable(uuid)
+		}
+	}
+	return ""
 }
 
 // mountDifference compares what lasts. Device numbers and names are handed out
@@ -103,6 +125,9 @@ func mountDifference(recorded, now string) (observed, supported string) {
 	was, is := parseValue(recorded), parseValue(now)
 	if was.kind != is.kind || was.get("point") != is.get("point") || was.get("subtree") != is.get("subtree") {
 		return onMount(is), onMount(was)
+	}
+	if a, b := was.get("uuid"), is.get("uuid"); a != b && a != "" && b != "" {
+		return "on a file system with UUID " + b, "on the file system with UUID " + a
 	}
 	sameBoot := was.get("boot") == is.get("boot")
 	if sameBoot && (was.get("device") != is.get("device") || was.get("source") != is.get("source")) {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 )
@@ -26,19 +26,33 @@ type target struct {
 	now, was  *part    // was: nil where nothing is trusted
 }
 
+// key is the target's own: a narrowed one can have the subject of another.
+func (t *target) key() string { return narrowed(t.subject, t.rule.Only) }
+
+func narrowed(subject, aspect string) string {
+	if aspect == "" {
+		return subject
+	}
+	return subject + " only " + aspect
+}
+
 // look is one look at all protected paths.
 type look struct {
-	ctx     context.Context
-	root    *host.Root
-	mounts  []*mountinfo.Info
-	boot    string
-	targets []target
-	digests *digests
-	entries int
-	start   time.Time
-	device  string          // of the file before
-	own     map[string]bool // the targets' subjects
-	only    []string        // the subjects to look at; none: all
+	ctx      context.Context
+	root     *host.Root
+	mounts   []*mountinfo.Info
+	boot     string
+	targets  []*target
+	recorded baseline.Scope
+	digests  *digests
+	entries  int
+	start    time.Time
+	own      map[string]bool // the targets' subjects, but for narrowed ones
+	narrowed map[string]bool // subjects with the aspect that a narrowed target has of them
+	rules    []drift.Bound[Rule]
+
+	mountsBefore *part
+	only         []string // the subjects to look at; none: all
 
 	mu    sync.Mutex // the digest workers write parts, too
 	parts map[string]*part
@@ -46,15 +60,20 @@ type look struct {
 	gaps  []drift.Gap
 }
 
-func newLook(ctx context.Context, root *host.Root, rules []drift.Bound[Rule], progress *Progress) *look {
-	l := &look{ctx: ctx, root: root, boot: root.BootID(), start: time.Now(), parts: map[string]*part{}}
+func newLook(ctx context.Context, c *Check) *look {
+	l := &look{ctx: ctx, root: c.root, recorded: c.recorded, boot: c.root.BootID(), start: time.Now(), parts: map[string]*part{}}
+	progress := c.progress
 	if progress == nil {
 		progress = &Progress{}
 	}
-	l.targets = targets(root, rules)
-	l.own = make(map[string]bool, len(l.targets))
+	l.targets = targets(c.root, c.rules)
+	l.own, l.narrowed, l.rules = make(map[string]bool, len(l.targets)), map[string]bool{}, c.rules
 	for _, t := range l.targets {
-		l.own[t.subject] = true
+		if t.rule.Only != "" {
+			l.narrowed[t.key()] = true
+		} else {
+			l.own[t.subject] = true
+		}
 	}
 	l.digests = startDigests(ctx, progress)
 	return l
@@ -62,9 +81,10 @@ func newLook(ctx context.Context, root *host.Root, rules []drift.Bound[Rule], pr
 
 // trust lets the look reuse what the one before it saw.
 func (l *look) trust(before *memory, only []string) {
-	for i, t := range l.targets {
-		l.targets[i].was = before.parts[t.subject]
+	for _, t := range l.targets {
+		t.was = before.parts[t.key()]
 	}
+	l.mountsBefore = before.parts[mountsPart]
 	if !everywhere(only, l.targets) {
 		l.only = only
 	}
@@ -72,19 +92,23 @@ func (l *look) trust(before *memory, only []string) {
 
 // targets lists the paths of all rules; of several that lead to one place, like
 // /lib and /usr/lib, the first.
-func targets(root *host.Root, rules []drift.Bound[Rule]) []target {
-	var out []target
+func targets(root *host.Root, rules []drift.Bound[Rule]) []*target {
+	var out []*target
 	led := map[string]int{}
 	for _, r := range rules {
+		if !r.Rule.recorded() {
+			continue
+		}
 		for _, p := range r.Rule.Paths {
 			if real, err := root.Resolve(p); err == nil {
+				real = narrowed(real, r.Rule.Only)
 				if first, twice := led[real]; twice {
 					out[first].also = append(out[first].also, drift.Printable(p))
 					continue
 				}
 				led[real] = len(out)
 			}
-			out = append(out, target{operation: r.Operation, rule: r.Rule, path: p, subject: drift.Printable(p)})
+			out = append(out, &target{operation: r.Operation, rule: r.Rule, path: p, subject: drift.Printable(p)})
 		}
 	}
 	return out
@@ -94,29 +118,35 @@ func targets(root *host.Root, rules []drift.Bound[Rule]) []target {
 func (l *look) all() {
 	mounts, err := l.root.Mounts()
 	l.mounts = mounts
-	var looked []*part
+	var looked []*target
 	for _, t := range l.targets {
 		if l.reuse(t) {
 			continue
 		}
 		t.now = newPart(t.was)
-		l.parts[t.subject] = t.now
 		if err != nil {
 			l.gap(t, mountSubject(t.subject), err, "")
 		}
 		before := l.entries
 		l.target(t)
 		t.now.entries = l.entries - before
-		looked = append(looked, t.now)
+		looked = append(looked, t)
 	}
 	l.digests.wait()
-	for _, p := range looked {
-		p.finish()
+	for _, t := range looked {
+		l.parts[t.key()] = t.now.finish(t.was, l.recorded)
+	}
+	l.blockMounts(mounts, err)
+}
+
+// conclude compares what was seen with what was recorded. Where it is in nothing
+// different from before, so is what comes of it.
+func (l *look) conclude(before *memory) *memory {
+	if before != nil && l.ctx.Err() == nil && maps.Equal(l.parts, before.parts) {
+		return before
 	}
 	l.join()
-	if err := l.ctx.Err(); err != nil {
-		l.gaps = append(l.gaps, drift.Gap{Reason: "the look was cut short: " + err.Error(), Hint: "raise the check's deadline"})
-	}
+	return &memory{l.parts, l.compare().Sorted()}
 }
 
 // join makes one picture of all parts.
@@ -127,17 +157,24 @@ func (l *look) join() {
 	}
 	l.facts = make(map[string]drift.Fact, size)
 	for _, t := range l.targets {
-		p := l.parts[t.subject]
+		p := l.parts[t.key()]
 		maps.Copy(l.facts, p.facts)
 		for _, f := range p.files {
 			l.facts[f.subject] = f.fact
 		}
 		l.gaps = append(l.gaps, p.gaps...)
 	}
+	if p := l.parts[mountsPart]; p != nil {
+		maps.Copy(l.facts, p.facts)
+		l.gaps = append(l.gaps, p.gaps...)
+	}
+	if err := l.ctx.Err(); err != nil {
+		l.gaps = append(l.gaps, drift.Gap{Reason: "the look was cut short: " + err.Error(), Hint: "raise the check's deadline"})
+	}
 }
 
 // target looks at one protected path and what is static below it.
-func (l *look) target(t target) {
+func (l *look) target(t *target) {
 	v, entry, err := l.identity(t)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
@@ -162,10 +199,10 @@ func (l *look) target(t target) {
 	}
 	switch entry.Type {
 	case host.File:
-		l.content(t, t.subject, entry, func() (value, *os.File, error) {
+		if !l.known(t, t.subject, entry) {
 			f, err := l.root.OpenFile(t.path)
-			return v, f, err
-		})
+			l.read(t, entry, v, f, err)
+		}
 	case host.Directory:
 		l.set(t, t.subject, fact(v, false))
 		l.directory(t)
@@ -177,14 +214,14 @@ func (l *look) target(t target) {
 var errRemote = errors.New("it lies on a network or FUSE file system, which may never answer")
 
 // set records a fact.
-func (l *look) set(t target, subject string, f drift.Fact) {
+func (l *look) set(t *target, subject string, f drift.Fact) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t.now.facts[subject] = f
 }
 
 // gap records that a subject could not be looked at.
-func (l *look) gap(t target, subject string, err error, hint string) {
+func (l *look) gap(t *target, subject string, err error, hint string) {
 	if hint == "" && errors.Is(err, fs.ErrPermission) {
 		hint = "run as root (CAP_DAC_READ_SEARCH)"
 	}

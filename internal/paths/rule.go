@@ -25,6 +25,20 @@ type Rule struct {
 	MayVanish []string `yaml:"mayVanish"`
 	// PerNode are entries whose content differs from node to node.
 	PerNode []string `yaml:"perNode"`
+	// Renewed are certificates, and kubeconfig files with one, that are renewed in the
+	// ordinary course of things: what counts is whose they are and who issued them,
+	// and of an authority its key.
+	Renewed []string `yaml:"renewed"`
+	// Only narrows what counts of the paths, which then counts for this operation and
+	// no other: "presence" (gone, of another type, on another file system) or
+	// "permissions" (mode and owner). Nothing below the paths counts.
+	Only string `yaml:"only"`
+	// Mounts: the paths are where no file system of a block device may be mounted, at
+	// or below, beside those that were recorded and those that match a glob here.
+	Mounts []string `yaml:"mounts"`
+	// Must is what the paths have to be, whatever was recorded.
+	Must *Must `yaml:"must"`
+
 	// Appears says what a path is that was absent in the baseline and is there
 	// now: "drift" (a drop-in), or "" for newly installed.
 	Appears string `yaml:"appears"`
@@ -40,7 +54,7 @@ func (r Rule) Validate() error {
 			return fmt.Errorf("path %q is not absolute and clean", p)
 		}
 	}
-	for _, globs := range [][]string{r.Content, r.Exclude, r.Rotating, r.MayVanish, r.PerNode} {
+	for _, globs := range [][]string{r.Content, r.Exclude, r.Rotating, r.MayVanish, r.PerNode, r.Renewed, r.Mounts} {
 		for _, g := range globs {
 			if !doublestar.ValidatePattern(g) {
 				return fmt.Errorf("glob %q does not parse", g)
@@ -50,8 +64,28 @@ func (r Rule) Validate() error {
 	if r.Appears != "" && r.Appears != "drift" {
 		return fmt.Errorf(`appears is %q: leave it out or say "drift"`, r.Appears)
 	}
+	switch r.Only {
+	case "", onlyPresence, onlyPermissions:
+	default:
+		return fmt.Errorf("only is %q: leave it out or say %q or %q", r.Only, onlyPresence, onlyPermissions)
+	}
+	if (r.Only != "" || r.Mounts != nil || r.Must != nil) && len(r.Content) > 0 {
+		return errors.New("content goes with none of only, mounts and must")
+	}
+	if r.Must != nil {
+		return r.Must.validate()
+	}
 	return nil
 }
+
+// The aspects that a rule can be narrowed to.
+const (
+	onlyPresence    = "presence"
+	onlyPermissions = "permissions"
+)
+
+// recorded tells whether the rule protects its paths by what was recorded of them.
+func (r Rule) recorded() bool { return r.Must == nil && r.Mounts == nil }
 
 // static tells whether the entry rel counts.
 func (r Rule) static(rel string) bool {

@@ -59,6 +59,9 @@ func (s modeSink) Mode(source string, m drift.Mode, why string) {
 func (c *Check) trees() []watch.Tree {
 	var out []watch.Tree
 	for _, r := range c.rules {
+		if r.Rule.Mounts != nil || r.Rule.Must != nil && r.Rule.Must.Grant != "" {
+			continue // of mounts nothing in a directory tells, and the root is not watched
+		}
 		for _, p := range r.Rule.Paths {
 			out = append(out, watch.Tree{Path: p, Enter: r.Rule.enters})
 		}

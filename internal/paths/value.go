@@ -91,9 +91,13 @@ func describe(e host.Entry) value {
 	return v
 }
 
-// difference names, attribute by attribute, how now differs from the recorded.
-func difference(recorded, now string) (observed, supported string) {
+// difference names, attribute by attribute, how now differs from the recorded, in
+// the aspects that count.
+func difference(recorded, now string, counts func(aspect string) bool) (observed, supported string) {
+	whole := recorded == absent || now == absent || kindOf(recorded) != kindOf(now)
 	switch {
+	case whole && !counts(onlyPresence):
+		return "", ""
 	case now == absent:
 		return "missing", "present"
 	case recorded == absent:
@@ -103,16 +107,33 @@ func difference(recorded, now string) (observed, supported string) {
 	if was.kind != is.kind {
 		return is.kind, was.kind
 	}
-	if a, b := was.get("mounted"), is.get("mounted"); a != b {
+	if a, b := was.get("mounted"), is.get("mounted"); a != b && counts(onlyPresence) {
 		return phrase("mounted", b), phrase("mounted", a) // whatever else differs is the other's
 	}
 	var o, s []string
 	for _, name := range attributeNames(was, is) {
-		if a, b := was.get(name), is.get(name); a != b {
+		if a, b := was.get(name), is.get(name); a != b && counts(aspectOf(name)) {
 			o, s = append(o, phrase(name, b)), append(s, phrase(name, a))
 		}
 	}
 	return strings.Join(o, ", "), strings.Join(s, ", ")
+}
+
+func kindOf(recorded string) string {
+	kind, _, _ := strings.Cut(recorded, " ")
+	return kind
+}
+
+// aspectOf is what a rule can be narrowed to that the attribute belongs to.
+func aspectOf(attribute string) string {
+	switch attribute {
+	case "mode", "owner":
+		return onlyPermissions
+	case "mounted":
+		return onlyPresence
+	default:
+		return ""
+	}
 }
 
 func attributeNames(vs ...value) []string {

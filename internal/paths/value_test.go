@@ -15,7 +15,7 @@ func FuzzParseValue(f *testing.F) {
 		if again := parseValue(v.String()); !cmp.Equal(v, again, cmp.AllowUnexported(value{}, attr{})) && v.kind != "" {
 			t.Errorf("%q: %+v, then %+v", s, v, again)
 		}
-		difference("file mode=0644", s)
+		difference("file mode=0644", s, func(string) bool { return true })
 		mountDifference("ext4 point=/ inode=1 boot=x", s)
 	})
 }
@@ -36,11 +36,18 @@ func TestRuleReachesWhatItMatches(t *testing.T) {
 
 func TestRuleValidate(t *testing.T) {
 	for name, r := range map[string]Rule{
-		"no paths":       {},
-		"relative path":  {Paths: []string{"etc"}},
-		"unclean path":   {Paths: []string{"/etc/../x"}},
-		"broken glob":    {Paths: []string{"/etc"}, Content: []string{"[a"}},
-		"unknown appear": {Paths: []string{"/etc"}, Appears: "ignore"},
+		"no paths":        {},
+		"relative path":   {Paths: []string{"etc"}},
+		"unclean path":    {Paths: []string{"/etc/../x"}},
+		"broken glob":     {Paths: []string{"/etc"}, Content: []string{"[a"}},
+		"unknown aspect":  {Paths: []string{"/etc"}, Only: "owner"},
+		"narrow and deep": {Paths: []string{"/etc"}, Only: onlyPresence, Content: []string{"*"}},
+		"no demand":       {Paths: []string{"/etc"}, Must: &Must{}},
+		"two demands":     {Paths: []string{"/etc"}, Must: &Must{Unmounted: true, Grant: "0555"}},
+		"no octal":        {Paths: []string{"/etc"}, Must: &Must{Grant: "0888"}},
+		"count of what":   {Paths: []string{"/etc"}, Must: &Must{AtMost: 3}},
+		"or what":         {Paths: []string{"/etc"}, Must: &Must{Unmounted: true, OrDirectory: true}},
+		"unknown appear":  {Paths: []string{"/etc"}, Appears: "ignore"},
 	} {
 		if r.Validate() == nil {
 			t.Errorf("%s: no error", name)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -23,7 +24,7 @@ var errTooDeep = fmt.Errorf("more than %d directories deep", maxDepth)
 var errTooMany = fmt.Errorf("more than %d entries", maxEntries)
 
 // directory walks what is static below a protected directory.
-func (l *look) directory(t target) {
+func (l *look) directory(t *target) {
 	if len(t.rule.Content) == 0 {
 		return
 	}
@@ -33,56 +34,44 @@ func (l *look) directory(t target) {
 		return
 	}
 	defer d.Close()
-	l.walk(t, d, "", 1)
+	l.walk(t, d, entryName{subject: t.subject}, 1)
 }
 
-// walk looks at the entries of a directory; rel is its path below the target.
-func (l *look) walk(t target, d *host.Dir, rel string, depth int) {
-	here := t.subject
-	if rel != "" {
-		here += "/" + drift.Printable(rel)
-	}
+// walk looks at the entries of a directory.
+func (l *look) walk(t *target, d *host.Dir, here entryName, depth int) {
 	if depth > maxDepth {
-		l.gap(t, here, errTooDeep, "")
+		l.gap(t, here.subject, errTooDeep, "")
 		return
 	}
 	names, err := d.Names(maxEntries)
 	if err != nil {
-		l.gap(t, here, err, "")
+		l.gap(t, here.subject, err, "")
 		return
 	}
 	if l.entries += len(names); l.entries > maxEntries {
-		l.gap(t, here, errTooMany, "exclude what is not static")
+		l.gap(t, here.subject, errTooMany, "exclude what is not static")
 		return
 	}
 	for _, name := range names {
 		if l.ctx.Err() != nil {
 			return
 		}
-		l.entry(t, d, join(rel, name), name, depth)
+		l.entry(t, d, here.entry(name, t), depth)
 	}
-}
-
-func join(rel, name string) string {
-	if rel == "" {
-		return name
-	}
-	return rel + "/" + name
 }
 
 // entry looks at one entry. One that vanishes meanwhile was not there.
-func (l *look) entry(t target, d *host.Dir, rel, name string, depth int) {
-	subject := t.subject + "/" + drift.Printable(rel)
-	static := t.rule.static(rel)
-	if !static && !matchAny(t.rule.Rotating, rel) && !t.rule.below(rel) || l.isTarget(subject) {
+func (l *look) entry(t *target, d *host.Dir, n entryName, depth int) {
+	n.static = t.rule.static(n.rel)
+	if !n.static && !matchAny(t.rule.Rotating, n.rel) && !t.rule.below(n.rel) || l.isTarget(n.subject) {
 		return
 	}
-	e, err := d.Lstat(name)
+	e, err := d.Lstat(n.name)
 	if err == nil {
-		err = l.entryOf(t, d, e, entryName{subject, rel, name, static}, depth)
+		err = l.entryOf(t, d, e, n, depth)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.gap(t, subject, err, "")
+		l.gap(t, n.subject, err, "")
 	}
 }
 
@@ -92,7 +81,32 @@ type entryName struct {
 	static             bool
 }
 
-func (l *look) entryOf(t target, d *host.Dir, e host.Entry, n entryName, depth int) error {
+// entry names one of a directory's entries. Most are the file that is expected next,
+// whose subject is known, and most need no escapes, so that the subject ends with
+// the path below the target.
+func (n entryName) entry(name string, t *target) entryName {
+	out := entryName{name: name, subject: t.now.expected(t.was)}
+	if !isBelow(out.subject, n.subject, name) {
+		out.subject = n.subject + "/" + drift.Printable(name)
+	}
+	switch out.rel = out.subject[len(t.subject)+1:]; {
+	case !strings.Contains(out.rel, `\`):
+	case n.rel == "":
+		out.rel = name
+	default:
+		out.rel = n.rel + "/" + name
+	}
+	return out
+}
+
+// isBelow tells whether a subject is that of the name in the directory; of a name
+// that has to be escaped it does not know.
+func isBelow(subject, dir, name string) bool {
+	return len(subject) == len(dir)+1+len(name) && strings.HasPrefix(subject, dir) && subject[len(dir)] == '/' &&
+		subject[len(dir)+1:] == name && !strings.Contains(name, `\`)
+}
+
+func (l *look) entryOf(t *target, d *host.Dir, e host.Entry, n entryName, depth int) error {
 	switch e.Type {
 	case host.Link:
 		return l.link(t, d, e, n)
@@ -110,7 +124,7 @@ func (l *look) entryOf(t target, d *host.Dir, e host.Entry, n entryName, depth i
 	return nil
 }
 
-func (l *look) subdirectory(t target, d *host.Dir, e host.Entry, n entryName, depth int) error {
+func (l *look) subdirectory(t *target, d *host.Dir, e host.Entry, n entryName, depth int) error {
 	below := t.rule.below(n.rel)
 	if n.static || below {
 		l.set(t, n.subject, fact(describe(e), false))
@@ -123,11 +137,11 @@ func (l *look) subdirectory(t target, d *host.Dir, e host.Entry, n entryName, de
 		return err
 	}
 	defer sub.Close()
-	l.walk(t, sub, n.rel, depth+1)
+	l.walk(t, sub, n, depth+1)
 	return nil
 }
 
-func (l *look) link(t target, d *host.Dir, e host.Entry, n entryName) error {
+func (l *look) link(t *target, d *host.Dir, e host.Entry, n entryName) error {
 	to, err := d.Readlink(n.name)
 	if err != nil {
 		return err
@@ -149,40 +163,39 @@ func (l *look) link(t target, d *host.Dir, e host.Entry, n entryName) error {
 
 // file hands a static file over to be read. What is mounted over it is another's
 // content: the mount itself is the finding.
-func (l *look) file(t target, d *host.Dir, e host.Entry, n entryName) {
+func (l *look) file(t *target, d *host.Dir, e host.Entry, n entryName) {
 	if e.MountRoot {
 		l.set(t, n.subject, fact(describe(e), false))
 		return
 	}
-	l.content(t, n.subject, e, func() (value, *os.File, error) {
+	if matchAny(t.rule.Renewed, n.rel) {
+		l.renewed(t, d, e, n)
+		return
+	}
+	if !l.known(t, n.subject, e) {
 		f, err := d.OpenFile(n.name)
-		return describe(e), f, err
-	})
+		l.read(t, e, describe(e), f, err)
+	}
 }
 
-// content sets the fact of a file: at once where it is what the last look saw, else
-// once its digest is known.
-func (l *look) content(t target, subject string, e host.Entry, open func() (value, *os.File, error)) {
+// known adds a file to the part and tells whether its fact is: it is what the last
+// look saw.
+func (l *look) known(t *target, subject string, e host.Entry) bool {
 	s := l.stamp(e)
 	f, same := t.now.unchanged(t.was, subject, s)
-	if same = same && s != (stamp{}); !same {
-		f = drift.Fact{}
-	}
 	t.now.files = append(t.now.files, file{subject, f, s})
-	if !same {
-		l.read(t, len(t.now.files)-1, e.Size, e.Modified, open)
-	}
+	return same
 }
 
-// read sets the fact of the file at a position of the part.
-func (l *look) read(t target, position int, size uint64, modified time.Time, open func() (value, *os.File, error)) {
+// read sets the fact of the part's last file once its digest is known.
+func (l *look) read(t *target, e host.Entry, v value, f *os.File, err error) {
+	position := len(t.now.files) - 1
 	subject := t.now.files[position].subject
-	v, f, err := open()
 	done := func(sum string, err error) {
 		switch {
 		case errors.Is(err, host.ErrTooLarge):
-			v.add("size", strconv.FormatUint(size, 10))
-			v.add("modified", modified.UTC().Format(time.RFC3339Nano))
+			v.add("size", strconv.FormatUint(e.Size, 10))
+			v.add("modified", e.Modified.UTC().Format(time.RFC3339Nano))
 		case errors.Is(err, fs.ErrNotExist):
 			return
 		case err != nil:
@@ -199,7 +212,7 @@ func (l *look) read(t target, position int, size uint64, modified time.Time, ope
 	switch {
 	case err != nil:
 		done("", err)
-	case size > maxContent:
+	case e.Size > maxContent:
 		_ = f.Close()
 		done("", host.ErrTooLarge)
 	default:

@@ -25,7 +25,8 @@ const (
 )
 
 // netconf is told of forwarding and rp_filter, scope by scope: indirect changes
-// and writes from other mounts of procfs included, writers not.
+// and writes from other mounts of procfs included, writers not. It also hears when
+// a default route moves, where a rule goes by it.
 type netconf struct {
 	check *Check
 	conn  *netlink.Conn
@@ -35,9 +36,16 @@ func (c *Check) armNetconf(drift.Sink) (stream, error) {
 	if err := c.reachable(); err != nil {
 		return nil, err
 	}
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)})
+	groups := uint32(1 << (unix.RTNLGRP_IPV4_NETCONF - 1))
+	if c.followsDefaultRoute() {
+		groups |= 1 << (unix.RTNLGRP_IPV4_ROUTE - 1)
+	}
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: groups})
 	if err != nil {
 		return nil, fmt.Errorf("listen to rtnetlink: %w", err)
+	}
+	if err := onlyDefaultRoutes(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	// A smaller queue overflows sooner, which is noticed.
 	_ = conn.SetReadBuffer(netconfQueue)
@@ -79,6 +87,10 @@ func (n *netconf) take(m netlink.Message, to drift.Sink) {
 			return
 		}
 		n.changed(change, to)
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if isDefaultRoute(m.Data) {
+			n.all(to, false)
+		}
 	}
 }
 
