@@ -31,10 +31,15 @@ type Config struct {
 	// Record is told what changed, before the reporters are: raised and cleared
 	// findings, blind checks. It may fail; the agent goes on.
 	Record func(Change)
+	// Classify tells what is to be judged of what the checks saw: what belongs to
+	// another finding is taken out. It must be quick; nil judges all of it.
+	Classify func(before drift.Report, seen map[string]drift.Look, at time.Time) map[string]drift.Look
 	// Publish is told the report after every change and must not block.
 	Publish func(drift.Report)
 	// Looked is told what the checks saw, after every pass; the baseline settles by it.
-	Looked func(looks map[string]drift.Look, at time.Time)
+	// It is told again at the time that it returns, though nothing changed until then;
+	// zero: with the next pass.
+	Looked func(looks map[string]drift.Look, at time.Time) (again time.Time)
 	// Turned is called whenever the loop turned, for what shares its wake-ups.
 	Turned func(time.Time)
 	Log    *slog.Logger
@@ -77,6 +82,7 @@ type Agent struct {
 	hold     string    // why nothing is raised: the host or the node ends
 	freeze   time.Time // until when families are shown as they were: maintenance
 	frozen   []drift.Condition
+	retell   time.Time // when Looked wants to be told again
 
 	wake    chan struct{}
 	results chan result

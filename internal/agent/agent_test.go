@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -538,6 +539,36 @@ func TestMaintenance(t *testing.T) {
 		time.Sleep(time.Hour)
 		if family, all := b.status("Drift-a"), b.status(drift.NodeOutOfSupport); family != drift.True || all != drift.True {
 			t.Errorf("after it: %q and %q", family, all)
+		}
+	})
+}
+
+// A baseline that waits for the node to settle is told when it has, with what was
+// last seen: nothing is looked at for that.
+func TestLookedIsToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		var told atomic.Int64
+		c := agent.Config{Set: one(h)}
+		c.Looked = func(looks map[string]drift.Look, at time.Time) time.Time {
+			if len(looks) != 1 {
+				t.Errorf("%d looks", len(looks))
+			}
+			told.Add(1)
+			return at.Add(40 * time.Second)
+		}
+		b := start(t, c)
+		defer b.stop()
+		time.Sleep(time.Second) // the first looks are over
+		synctest.Wait()
+		before, looks := told.Load(), len(h.asked())
+		time.Sleep(100 * time.Second)
+		synctest.Wait()
+		if got := told.Load() - before; got != 2 {
+			t.Errorf("told %d times in 100 s, want every 40 s", got)
+		}
+		if got := len(h.asked()); got != looks {
+			t.Errorf("%d looks, were %d", got, looks)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func (a *Agent) conclude(now time.Time) {
 	if a.hold != "" && a.complete {
 		return // the host or the node ends: nothing is raised, what is open stays
 	}
-	report := drift.Judge(a.config.Set.Policy, a.before, seen, now)
+	report := drift.Judge(a.config.Set.Policy, a.before, a.classified(seen, now), now)
 	report = a.sources(report)
 	changes := changes(a.before, report, now)
 	a.before, a.complete = report, true
@@ -35,8 +35,16 @@ func (a *Agent) conclude(now time.Time) {
 	}
 	a.publish(shown)
 	if a.config.Looked != nil {
-		a.config.Looked(seen, now)
+		a.retell = a.config.Looked(seen, now)
 	}
+}
+
+// classified is what is to be judged of what was seen.
+func (a *Agent) classified(seen map[string]drift.Look, now time.Time) map[string]drift.Look {
+	if a.config.Classify == nil {
+		return seen
+	}
+	return a.config.Classify(a.before, seen, now)
 }
 
 // seen are the latest looks, and whether every check has one.

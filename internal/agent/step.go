@@ -25,6 +25,9 @@ func (a *Agent) step(ctx context.Context) time.Time {
 	if !a.freeze.IsZero() && !a.freeze.After(now) {
 		a.freeze, a.stats.changed = time.Time{}, true
 	}
+	if !a.retell.IsZero() && !a.retell.After(now) {
+		a.retell, a.stats.changed = time.Time{}, true
+	}
 	if a.stats.changed {
 		a.stats.changed = false
 		a.conclude(now)
@@ -32,8 +35,10 @@ func (a *Agent) step(ctx context.Context) time.Time {
 	if due, waiting := a.damper.due(); waiting {
 		next = earliest(next, due)
 	}
-	if !a.freeze.IsZero() {
-		next = earliest(next, a.freeze)
+	for _, t := range []time.Time{a.freeze, a.retell} {
+		if !t.IsZero() {
+			next = earliest(next, t)
+		}
 	}
 	return next
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/node"
 	"github.com/nodeguard/nodeguard/internal/units"
 )
 
@@ -17,8 +18,10 @@ type Check struct {
 	root     *host.Root
 	rules    []drift.Bound[Rule]
 	recorded baseline.Scope
-	units    *units.Bus     // nil where nobody listens to systemd
-	seen     chan processes // what Observe last found, for Watch
+	units    *units.Bus        // nil where nobody listens to systemd
+	node     *node.Source      // nil where there is no cluster
+	last     map[string]string // versions by subject, as they were before anybody saw the Node
+	seen     chan processes    // what Observe last found, for Watch
 }
 
 // New returns the check of the host's components. recorded is what this check's
@@ -37,7 +40,7 @@ func (c *Check) Name() string { return Name }
 func (c *Check) BaselineOperations() []string {
 	var ids []string
 	for _, r := range c.rules {
-		if r.Rule.Compare != "" && !slices.Contains(ids, r.Operation) {
+		if r.Rule.recorded() && !slices.Contains(ids, r.Operation) {
 			ids = append(ids, r.Operation)
 		}
 	}
@@ -47,6 +50,7 @@ func (c *Check) BaselineOperations() []string {
 // Observe looks at all of it each time: it is a few processes and small files.
 func (c *Check) Observe(context.Context, []string) drift.Observation {
 	s := look(c.root, c.recorded)
+	s.lookAtReleases(c.node, c.last)
 	if s.unlisted == nil {
 		c.tell(s.processes)
 	}
@@ -56,7 +60,7 @@ func (c *Check) Observe(context.Context, []string) drift.Observation {
 		findings, gaps := s.judge(rule)
 		o.Findings = append(o.Findings, findings...)
 		o.Gaps = append(o.Gaps, gaps...)
-		if rule.Rule.Compare != "" {
+		if rule.Rule.recorded() {
 			compared = append(compared, rule.Rule)
 		}
 	}
@@ -72,6 +76,8 @@ func (s *scene) judge(rule drift.Bound[Rule]) (findings []drift.Finding, gaps []
 		return s.compare(rule.Operation, r)
 	case r.CgroupDrivers != "":
 		return s.cgroupDrivers(rule.Operation)
+	case r.Version != "":
+		return s.upgraded(rule.Operation, r.Absorb)
 	}
 	for _, c := range components {
 		if rule.Rule.about(c) {

@@ -128,7 +128,7 @@ func (s *scene) facts(rules []Rule) map[string]drift.Fact {
 		}
 	}
 	for _, a := range s.areas {
-		compared := slices.ContainsFunc(rules, func(r Rule) bool { return r.about(a.component) })
+		compared := slices.ContainsFunc(rules, func(r Rule) bool { return r.Compare != "" && r.about(a.component) })
 		if !compared || a.fault != nil || a.state != running && a.state != present {
 			continue
 		}
@@ -138,6 +138,9 @@ func (s *scene) facts(rules []Rule) map[string]drift.Fact {
 			subject := a.subject(key)
 			out[subject] = drift.Fact{Value: v.text, Local: local.of(subject, v.text), Fresh: fresh}
 		}
+	}
+	if slices.ContainsFunc(rules, func(r Rule) bool { return r.Version != "" }) {
+		s.releaseFacts(out)
 	}
 	return out
 }

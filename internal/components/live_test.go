@@ -148,7 +148,7 @@ func writeLate(t *testing.T, root *host.Root, files tree) {
 }
 
 func inLive(t *testing.T) {
-	write(t, "/", node())
+	write(t, "/", worker())
 	root, err := host.Open("/")
 	must(t, err)
 	if !root.Live() {
@@ -245,7 +245,7 @@ func liveParameters(t *testing.T, root *host.Root) {
 		t.Errorf("configuration removed under the running kubelet: %v", got)
 	}
 	kubelet.stop(t)
-	write(t, "/", node())
+	write(t, "/", worker())
 }
 
 func liveDrivers(t *testing.T, root *host.Root) {
@@ -277,7 +277,7 @@ func liveDrivers(t *testing.T, root *host.Root) {
 	remove(t, containerdConfig)
 	kubelet.stop(t)
 	containerd.stop(t)
-	write(t, "/", node())
+	write(t, "/", worker())
 }
 
 var binaryUnreplaced = []drift.Bound[Rule]{{Operation: "ack.worker.self-upgrade-components", Rule: Rule{Component: Kubelet, Binary: unreplaced}}}

@@ -17,7 +17,7 @@ const (
 
 var components = [...]Component{Kubelet, Containerd, Docker}
 
-// Rule says one thing that has to hold: Compare, CgroupDrivers or Binary.
+// Rule says one thing that has to hold: Compare, CgroupDrivers, Binary or Version.
 type Rule struct {
 	// Component is the one that Compare or Binary is about; empty is each of them.
 	Component Component `yaml:"component"`
@@ -31,29 +31,37 @@ type Rule struct {
 	CgroupDrivers string `yaml:"cgroupDrivers"`
 	// Binary is "unreplaced": the file that the process was started from is still there.
 	Binary string `yaml:"binary"`
+	// Version is "recorded": kubelet, container runtime and operating system are of
+	// the version that was accepted. What changed together with one of them is part
+	// of its upgrade.
+	Version string `yaml:"version"`
+	// Absorb lets the agent accept an upgrade once the node has been still after it.
+	Absorb bool `yaml:"absorb"`
 }
 
 const (
 	parameters = "parameters"
 	agree      = "agree"
 	unreplaced = "unreplaced"
+	asRecorded = "recorded"
 )
 
 // Validate tells what is wrong with the rule.
 func (r Rule) Validate() error {
 	return errors.Join(r.validateKind(), r.validateComponent(), r.validateAllow(),
-		oneOf("compare", r.Compare, parameters), oneOf("cgroupDrivers", r.CgroupDrivers, agree), oneOf("binary", r.Binary, unreplaced))
+		oneOf("compare", r.Compare, parameters), oneOf("cgroupDrivers", r.CgroupDrivers, agree), oneOf("binary", r.Binary, unreplaced),
+		oneOf("version", r.Version, asRecorded))
 }
 
 func (r Rule) validateKind() error {
 	kinds := 0
-	for _, kind := range []string{r.Compare, r.CgroupDrivers, r.Binary} {
+	for _, kind := range []string{r.Compare, r.CgroupDrivers, r.Binary, r.Version} {
 		if kind != "" {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf("a rule has exactly one of compare, cgroupDrivers and binary, not %d", kinds)
+		return fmt.Errorf("a rule has exactly one of compare, cgroupDrivers, binary and version, not %d", kinds)
 	}
 	return nil
 }
@@ -64,6 +72,12 @@ func (r Rule) validateComponent() error {
 	}
 	if r.Component != "" && r.CgroupDrivers != "" {
 		return errors.New("component: cgroupDrivers is about the kubelet and its runtime, and takes none")
+	}
+	if r.Component != "" && r.Version != "" {
+		return errors.New("component: version is about the node as a whole, and takes none")
+	}
+	if r.Absorb && r.Version == "" {
+		return errors.New("absorb: only version has what can be accepted by itself")
 	}
 	return nil
 }
@@ -84,6 +98,9 @@ func oneOf(name, got, want string) error {
 	}
 	return nil
 }
+
+// recorded tells whether the rule compares with what was recorded.
+func (r Rule) recorded() bool { return r.Compare != "" || r.Version != "" }
 
 // about tells whether the rule is about the component.
 func (r Rule) about(c Component) bool { return r.Component == "" || r.Component == c }

@@ -22,6 +22,7 @@ type scene struct {
 	areas     []*area
 	kubelet   kubeletSeen
 	runtimes  map[Component]runtimeSeen
+	releases  []release
 	dirs      map[string]bool // where was looked
 }
 
@@ -98,14 +99,19 @@ func (s *scene) changed(name string) (time.Time, error) {
 	return latest(target.Changed, link.Changed), nil
 }
 
-// changedAround is when something last appeared in, or went from, a directory.
+// changedAround is when something last appeared in, or went from, the directory of
+// name, or the nearest one above it that is there.
 func (s *scene) changedAround(name string) time.Time {
-	s.noteDir(path.Dir(name))
-	e, err := s.root.Stat(path.Dir(name))
-	if err != nil {
-		return time.Time{}
+	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+		s.noteDir(dir)
+		e, err := s.root.Stat(dir)
+		switch {
+		case err == nil:
+			return e.Changed
+		case dir == "/":
+			return time.Time{}
+		}
 	}
-	return e.Changed
 }
 
 func latest(a, b time.Time) time.Time {

@@ -102,14 +102,14 @@ const containerdTOML = `version = 2
     password = "hunter2"
 `
 
-func node() tree {
+func worker() tree {
 	return tree{
 		kubeletConfig: kubeletYAML, kubeadmFlags: kubeadmEnv, containerdConfig: containerdTOML,
 	}
 }
 
 func TestFactsOfATree(t *testing.T) {
-	_, root := plant(t, node())
+	_, root := plant(t, worker())
 	o := observe(root, compareAll, nil)
 	want := map[string]string{
 		"kubelet config":                                               "present",
@@ -195,7 +195,7 @@ func TestDifferencesFromTheBaseline(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, root := plant(t, node())
+			dir, root := plant(t, worker())
 			recorded := baseline.ScopeOf(observe(root, compareAll, nil).Facts, nil)
 			write(t, dir, tt.change)
 			rules := tt.rules
@@ -250,7 +250,7 @@ func TestDropIns(t *testing.T) {
 		{"other names do not count", tree{"/etc/kubelet.d/10.yaml": "maxPods: 10"}, map[string]string{"maxPods": "110"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			files := node()
+			files := worker()
 			maps.Copy(files, env)
 			maps.Copy(files, tt.files)
 			_, root := plant(t, files)
@@ -315,7 +315,7 @@ func TestAreaUnreadWhenRecordedIsAddedLater(t *testing.T) {
 
 func TestWhatCannotBeLookedAtIsAGapAndHoldsItsFindings(t *testing.T) {
 	const secret = "hunter2"
-	drifted := node()
+	drifted := worker()
 	drifted[kubeletConfig] = strings.Replace(kubeletYAML, "110", "200", 1)
 	for _, tt := range []struct {
 		name  string
@@ -332,7 +332,7 @@ func TestWhatCannotBeLookedAtIsAGapAndHoldsItsFindings(t *testing.T) {
 		{"a link to itself", func(t *testing.T, at string) { remove(t, at); must(t, os.Symlink("config.yaml", at)) }, "too many levels"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, root := plant(t, node())
+			dir, root := plant(t, worker())
 			recorded := baseline.ScopeOf(observe(root, compareAll, nil).Facts, nil)
 			write(t, dir, drifted)
 			before := observe(root, compareAll, recorded)
@@ -416,7 +416,7 @@ func TestNothingHereIsNothingToSay(t *testing.T) {
 }
 
 func TestRuntimeThatTheKubeletDoesNotUse(t *testing.T) {
-	files := node()
+	files := worker()
 	files[dockerConfig] = `{"debug": true}`
 	_, root := plant(t, files)
 	for subject := range observe(root, compareAll, nil).Facts {

@@ -6,11 +6,15 @@ import (
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/node"
 	"github.com/nodeguard/nodeguard/internal/units"
 )
 
 // compareEvery is how often all of it is compared though nothing hints.
 const compareEvery = 30 * time.Second
+
+// nodeSource is the watch of the own Node, for the versions that it tells.
+const nodeSource = "node"
 
 // unitsOf are the components by the units that run them.
 var unitsOf = map[string]string{
@@ -21,6 +25,14 @@ var unitsOf = map[string]string{
 func (c *Check) WithUnits(bus *units.Bus) *Check {
 	with := *c
 	with.units = bus
+	return &with
+}
+
+// WithNode returns the check with the Node that this host is. last are the versions
+// that it told when an upgrade was seen, by subject: they hold until it is known again.
+func (c *Check) WithNode(source *node.Source, last map[string]string) *Check {
+	with := *c
+	with.node, with.last = source, last
 	return &with
 }
 
@@ -40,8 +52,14 @@ func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	f := newFollower(c.root, to)
 	f.look(ctx)
 	f.sayMode()
+	if c.node != nil {
+		to.Mode(nodeSource, drift.Event, "")
+	}
 	to.Hint(drift.Hint{Source: pidfdSource, At: time.Now()})
 	sources.Go(func() { c.units.Watch(ctx, unitsOf, to) })
+	sources.Go(func() {
+		c.node.Watch(ctx, func() { to.Hint(drift.Hint{Source: nodeSource, At: time.Now()}) })
+	})
 	f.run(ctx, c.seen)
 	return nil
 }

@@ -238,7 +238,7 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 
 func TestWatchedDirectories(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, node())
+	write(t, dir, worker())
 	write(t, dir, tree{
 		"/etc/containerd/config.toml": "version = 2\nimports = [\"/opt/containerd/*.toml\"]\n",
 		"/srv/kubelet":                "KUBELET_EXTRA_ARGS=--max-pods=110\n",

@@ -14,6 +14,22 @@ func AcceptDigest(facts map[string]Fact) string {
 	return digest(facts, func(Fact) bool { return true })
 }
 
+// AcceptDigest names the state that the look shows, with what its findings stand for
+// elsewhere.
+func (l Look) AcceptDigest() string {
+	if len(l.Along) == 0 {
+		return AcceptDigest(l.Facts)
+	}
+	all := maps.Clone(l.Facts)
+	if all == nil {
+		all = map[string]Fact{}
+	}
+	for subject, observed := range l.Along {
+		all["along "+subject] = Fact{Value: observed}
+	}
+	return AcceptDigest(all)
+}
+
 // SharedDigest names the state without what is one node's own, so that nodes of
 // one kind have the same.
 func SharedDigest(facts map[string]Fact) string {

@@ -84,7 +84,7 @@ func (j *judgement) finding(c CheckPolicy, f Finding) FindingReport {
 	o := j.policy.operation(f.Operation).at(f.Tier)
 	r := FindingReport{
 		ID: f.id(), Operation: f.Operation, Condition: c.Condition, Subject: f.Subject,
-		Observed: f.Observed, Supported: f.Supported, State: f.State, Severity: o.Severity, Since: j.now,
+		Observed: f.Observed, Supported: f.Supported, State: f.State, Folded: f.Folded, Severity: o.Severity, Since: j.now,
 		Title: o.Title, Impact: o.Impact, Recovery: o.Recovery.of(f), Source: o.Source,
 		Waiver: j.policy.waiver(f.Operation, f.Subject, j.now),
 	}
@@ -132,7 +132,7 @@ func (j *judgement) family(c CheckPolicy, look Look, findings []FindingReport, g
 	}
 	var tail string
 	if slices.ContainsFunc(look.Findings, func(f Finding) bool { return f.Baseline }) {
-		out.AcceptDigest = AcceptDigest(look.Facts)
+		out.AcceptDigest = look.AcceptDigest()
 		tail = j.policy.Language.say("; to accept this state: %s", "；如接受此状态：%s", out.AcceptDigest)
 	}
 	out.Message = j.policy.Language.message(j.clauses(findings, gaps), tail, maxMessage)

@@ -28,6 +28,9 @@ func (l Language) Finding(f FindingReport) string {
 		clause += l.say(", supported %s", "，支持 %s", f.Supported)
 	}
 	clause += l.say(" (%s", "（%s", f.Operation)
+	if f.Folded > 0 {
+		clause += l.say(", with %d more changes", "，连同另外 %d 项变更", f.Folded)
+	}
 	if f.State == Pending {
 		clause += l.say(", pending", "，待生效")
 	}

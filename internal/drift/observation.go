@@ -29,6 +29,10 @@ type Finding struct {
 	State     State
 	Baseline  bool              // differs from the baseline, so accepting the baseline clears it
 	Args      map[string]string // further values for the recovery: {file}, {line}, {unit}
+
+	Explains bool // an upgrade: what changed together with it is part of it
+	Absorb   bool // the agent accepts it once the node has been still
+	Folded   int  // further differences that it stands for
 }
 
 // Gap is something a check could not look at. An empty Subject means all of the
@@ -64,6 +68,9 @@ type Look struct {
 	Observation
 	Took  time.Duration
 	Error string // the check itself failed: its deadline passed, it panicked
+	// Along are subjects of other checks, with what is observed of them, that its
+	// findings stand for: accepting its state accepts them, too.
+	Along map[string]string
 }
 
 // Check looks at one area of the host. It is immutable: a reload builds a new one.

@@ -87,6 +87,7 @@ type FindingReport struct {
 	Observed  string         `json:"observed"`
 	Supported string         `json:"supported"`
 	State     State          `json:"state"`
+	Folded    int            `json:"folded,omitempty"` // further differences that are part of this one
 	Severity  Severity       `json:"severity"`
 	Since     time.Time      `json:"since"`
 	Title     string         `json:"title"`

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/node"
 )
 
 const kernel = "KernelParameterDrift"
@@ -338,7 +339,7 @@ func TestEventNamesFit(t *testing.T) {
 func TestOldNewsOfTheNode(t *testing.T) {
 	c := newConditions(newExporter(newFakeAPI(t), Config{Node: "n1"}))
 	at := func(version, message string) state {
-		return state{version: version, Node: Node{Exists: true, UID: "u1", Conditions: []drift.Condition{{Type: kernel, Message: message}}}}
+		return state{version: version, Node: Node{Exists: true, Node: node.Node{UID: "u1"}, Conditions: []drift.Condition{{Type: kernel, Message: message}}}}
 	}
 	c.accept(at("10", "answered"))
 	c.stands(at("9", "seen late"))

@@ -2,12 +2,14 @@ package kube
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/node"
 )
 
 // Annotations of nodeguard on a Node. The first two are read, the last is written.
@@ -29,15 +31,11 @@ var conditionTypes = [...]string{
 // ConditionTypes are the conditions that nodeguard owns; all others are somebody else's.
 func ConditionTypes() []string { return conditionTypes[:] }
 
-// Node is what the own Node tells the agent.
+// Node is what the own Node tells the agent: its values, and how it stands.
 type Node struct {
+	node.Node
 	Exists      bool // false: deleted, or not registered yet
-	UID         string
-	ProviderID  string
 	Ready       bool
-	Labels      map[string]string
-	Taints      []string          // their keys
-	Annotations map[string]string // of nodeguard
 	Deleting    bool              // its deletion has begun
 	ScalingDown bool              // the cluster autoscaler is about to delete it
 	Conditions  []drift.Condition // of nodeguard
@@ -57,17 +55,8 @@ func (n Node) Identity() string { return n.Annotations[IdentityDigest] }
 func (n Node) Ending() bool { return n.Deleting || n.ScalingDown }
 
 func nodeOf(n *corev1.Node) Node {
-	out := Node{
-		Exists: true, UID: string(n.UID), ProviderID: n.Spec.ProviderID, Labels: maps.Clone(n.Labels),
-		Annotations: map[string]string{}, Deleting: n.DeletionTimestamp != nil,
-	}
-	for key, value := range n.Annotations {
-		if strings.HasPrefix(key, "nodeguard.io/") {
-			out.Annotations[key] = value
-		}
-	}
+	out := Node{Node: valuesOf(n), Exists: true, Deleting: n.DeletionTimestamp != nil}
 	for _, taint := range n.Spec.Taints {
-		out.Taints = append(out.Taints, taint.Key)
 		out.ScalingDown = out.ScalingDown || taint.Key == ScaleDownTaint
 	}
 	for _, c := range n.Status.Conditions {
@@ -76,6 +65,35 @@ func nodeOf(n *corev1.Node) Node {
 		}
 		if owned(string(c.Type)) {
 			out.Conditions = append(out.Conditions, conditionOf(c))
+		}
+	}
+	return out
+}
+
+// valuesOf is what checks may read of the Node.
+func valuesOf(n *corev1.Node) node.Node {
+	out := node.Node{
+		Name: n.Name, UID: string(n.UID), ProviderID: n.Spec.ProviderID, Created: n.CreationTimestamp.UTC(),
+		Labels: maps.Clone(n.Labels), Annotations: map[string]string{}, PodCIDRs: slices.Clone(n.Spec.PodCIDRs),
+		KubeletVersion: n.Status.NodeInfo.KubeletVersion, ContainerRuntimeVersion: n.Status.NodeInfo.ContainerRuntimeVersion,
+		OSImage: n.Status.NodeInfo.OSImage, KernelVersion: n.Status.NodeInfo.KernelVersion,
+		MaxPods:  n.Status.Capacity.Pods().Value(),
+		Managers: managersOf(n.ObjectMeta), ProviderAnnotations: map[string]string{},
+	}
+	for key, value := range n.Annotations {
+		switch {
+		case strings.HasPrefix(key, "nodeguard.io/"):
+			out.Annotations[key] = value
+		case ofProvider(key):
+			out.ProviderAnnotations[key] = value
+		}
+	}
+	for _, taint := range n.Spec.Taints {
+		out.Taints = append(out.Taints, taint.Key)
+	}
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			out.InternalIPs = append(out.InternalIPs, a.Address)
 		}
 	}
 	return out

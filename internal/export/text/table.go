@@ -112,6 +112,9 @@ const indent = "  "
 // advice says under a finding what it breaks and how to recover.
 func (p *printer) advice(f drift.FindingReport) {
 	p.line(indent+"%s: %s", f.Title, f.Impact)
+	if f.Folded > 0 {
+		p.line(indent+p.say("Changed together with it: %d, as nodeguard baseline diff lists them", "随之变更：%d 项，可用 nodeguard baseline diff 查看"), f.Folded)
+	}
 	if f.Waiver != nil {
 		p.line(indent+p.say("Waived: %s", "已豁免：%s"), waived(f.Waiver))
 		return

@@ -1,0 +1,69 @@
+package node
+
+import (
+	"context"
+	"sync"
+)
+
+// Source hands the own Node to whoever reads it. Its zero value knows none. What it
+// hands out is shared and must not be changed. A nil Source knows none and never will.
+type Source struct {
+	mu      sync.Mutex
+	node    Node
+	known   bool
+	changed chan struct{} // closed at the next Set
+}
+
+// Get returns the Node as last seen; not ok while nobody has seen it.
+func (s *Source) Get() (n Node, ok bool) {
+	n, ok, _ = s.look()
+	return n, ok
+}
+
+// Set keeps the Node as it is now.
+func (s *Source) Set(n Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node, s.known = n, true
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// Gone keeps that the Node was deleted. One that nobody has seen stays unknown.
+func (s *Source) Gone() {
+	if n, ok := s.Get(); ok {
+		n.Deleted = true
+		s.Set(n)
+	}
+}
+
+// Watch calls seen whenever the Node was set since the last call, until ctx ends.
+func (s *Source) Watch(ctx context.Context, seen func()) {
+	_, known, changed := s.look()
+	for {
+		if known {
+			seen()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			_, known, changed = s.look()
+		}
+	}
+}
+
+// look returns the Node and what is closed when it is another one.
+func (s *Source) look() (Node, bool, <-chan struct{}) {
+	if s == nil {
+		return Node{}, false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.node, s.known, s.changed
+}
