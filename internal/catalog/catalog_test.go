@@ -77,7 +77,7 @@ func TestWordingIsComplete(t *testing.T) {
 
 // A command may only use values that findings carry.
 func TestPlaceholders(t *testing.T) {
-	known := []string{"subject", "observed", "supported", "value", "edit", "file", "assignment", "path", "unit", "ufw", "family", "table"}
+	known := []string{"subject", "observed", "supported", "value", "edit", "file", "assignment", "path", "unit", "ufw", "family", "table", "device", "user", "installer", "package", "module", "address", "interface", "gateway", "node", "label", "instance", "hostname"}
 	placeholder := regexp.MustCompile(`\{([a-z]+)\}`)
 	for _, name := range load(t).Names() {
 		for _, o := range profile(t, name).Operations {
@@ -100,6 +100,14 @@ impact: {en: i, zh: i}
 recovery: {class: revert, text: {en: r, zh: r}}
 source: {document: d, section: s}
 rules: {sysctl: [{parameter: vm.swappiness, supported: [1]}]}
+`
+
+const unseen = `id: own.op
+severity: info
+title: {en: t, zh: t}
+impact: {en: i, zh: i}
+recovery: {class: revert, text: {en: r, zh: r}}
+source: {document: d, section: s}
 `
 
 // decode reads operations as a configuration file has them.
@@ -131,6 +139,9 @@ func TestDecodingIsStrict(t *testing.T) {
 		{"no rules", listed(strings.Replace(good, "rules: {sysctl: [{parameter: vm.swappiness, supported: [1]}]}\n", "", 1)), "operation own.op: rules is missing"},
 		{"bad tier", listed(good + "tiers: {bad: {severity: high}}\n"), `tier bad: severity "high" is none of`},
 		{"no YAML", "operations: [", "own.yaml:1:"},
+		{"unseen with rules", listed(good + "unseen: {reason: {en: r, zh: r}}\n"), "unseen: an operation that a node cannot see has no condition"},
+		{"unseen in one language", listed(unseen + "unseen: {reason: {en: r}}\n"), "unseen.reason needs en and zh"},
+		{"bad release", listed(good + "since: '2'\n"), `since "2": want the release that brought it, like 1.4`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decode(c.text)
@@ -220,7 +231,10 @@ func TestDetect(t *testing.T) {
 	}
 	var got []string
 	for _, root := range []*host.Root{tree(), tree("sys/class/dmi/id/sys_vendor"), tree("etc/kubernetes/kubelet-customized-args.conf")} {
-		name, _ := load(t).Detect(root)
+		name, _, err := load(t).Detect(root)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got = append(got, name)
 	}
 	if diff := cmp.Diff([]string{catalog.Upstream, catalog.Upstream, "ack"}, got); diff != "" {
@@ -229,7 +243,7 @@ func TestDetect(t *testing.T) {
 }
 
 func TestUnknownProfileNamesTheOthers(t *testing.T) {
-	if _, err := load(t).Profile("nope"); err == nil || !strings.Contains(err.Error(), "ack, upstream") {
+	if _, err := load(t).Profile("nope"); err == nil || !strings.Contains(err.Error(), "choose one of ack, ") {
 		t.Errorf("got %v", err)
 	}
 }

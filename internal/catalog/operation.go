@@ -43,9 +43,18 @@ type Operation struct {
 	// another and has none is detected as that one is.
 	Rules map[string][]ast.Node `yaml:"rules"`
 
+	// Unseen says why a node cannot tell; such an operation has no rules.
+	Unseen *Unseen `yaml:"unseen"`
+
 	file  *File // where it stands
 	node  ast.Node
 	ruled *File // where its rules stand
+}
+
+// Unseen is an operation that only the cluster's or the cloud's API can show.
+type Unseen struct {
+	Reason  Text   `yaml:"reason"`
+	Symptom string `yaml:"symptom"` // operation whose finding is what the node sees of it; "" for none
 }
 
 // Recovery is the documented way back.
@@ -83,7 +92,11 @@ func (o Operation) validate() error {
 	switch {
 	case !idForm.MatchString(o.ID):
 		return fmt.Errorf("id %q: want lower-case words joined by dots, like ack.net.ip-forward", o.ID)
-	case !slices.Contains(Conditions[:], o.Condition):
+	case o.Unseen != nil && (o.Condition != "" || len(o.Rules) > 0 || len(o.Replaces) > 0 || len(o.Tiers) > 0):
+		return errors.New("unseen: an operation that a node cannot see has no condition, rules, replaces or tiers")
+	case o.Unseen != nil && !o.Unseen.Reason.complete():
+		return errors.New("unseen.reason needs en and zh")
+	case o.Unseen == nil && !slices.Contains(Conditions[:], o.Condition):
 		return fmt.Errorf("condition %q is none of %v", o.Condition, Conditions)
 	case !o.Title.complete():
 		return errors.New("title needs en and zh")
@@ -91,7 +104,7 @@ func (o Operation) validate() error {
 		return errors.New("impact needs en and zh")
 	case o.Source.Document == "":
 		return errors.New("source.document is missing")
-	case len(o.Rules) == 0 && len(o.Replaces) != 1:
+	case o.Unseen == nil && len(o.Rules) == 0 && len(o.Replaces) != 1:
 		return errors.New("rules is missing: only an operation that replaces exactly one takes over the rules of that")
 	}
 	if err := errors.Join(validSeverity(o.Severity), validSince(o.Since)); err != nil {

@@ -1,18 +1,12 @@
 package catalog
 
 import (
-	"embed"
 	"fmt"
-	"maps"
-	"path"
+	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
-
-//go:embed profiles/*.yaml
-var embedded embed.FS
 
 // Upstream is the profile of any cluster that no provider manages.
 const Upstream = "upstream"
@@ -21,7 +15,6 @@ const Upstream = "upstream"
 type Profile struct {
 	Name       string
 	Title      Text
-	Files      []string // any of these on the host tells that the provider made it
 	Operations []Operation
 
 	extends string
@@ -29,89 +22,92 @@ type Profile struct {
 
 // profileFile is a profile as its file has it.
 type profileFile struct {
-	Profile    string            `yaml:"profile"`
-	Extends    string            `yaml:"extends"`
-	Title      Text              `yaml:"title"`
-	Detect     detect            `yaml:"detect"`
+	Profile string  `yaml:"profile"`
+	Extends string  `yaml:"extends"`
+	Title   Text    `yaml:"title"`
+	Chapter chapter `yaml:",inline"`
+}
+
+// chapter is a part of a profile that stands in a file of its own.
+type chapter struct {
 	Documents  map[string]string `yaml:"documents"` // titles with date, by the name that sources use
 	Operations []ast.Node        `yaml:"operations"`
 }
 
-type detect struct {
-	Files []string `yaml:"files"`
+// readProfile reads a profile's file, and the chapters in the folder of its name.
+func readProfile(name string) (Profile, error) {
+	var f profileFile
+	file := "profiles/" + name + ".yaml"
+	decoded, err := decodeEmbedded(file, &f)
+	if err != nil {
+		return Profile{}, err
+	}
+	if f.Profile != name {
+		return Profile{}, fmt.Errorf("%s: profile %q does not have the file's name", file, f.Profile)
+	}
+	p := Profile{Name: name, Title: f.Title, extends: f.Extends}
+	if p.Operations, err = f.Chapter.read(decoded); err != nil {
+		return Profile{}, err
+	}
+	chapters, err := fs.Glob(embedded, "profiles/"+name+"/*.yaml")
+	if err != nil {
+		return Profile{}, fmt.Errorf("read the catalogue: %w", err)
+	}
+	for _, file := range chapters {
+		var c chapter
+		decoded, err := decodeEmbedded(file, &c)
+		if err != nil {
+			return Profile{}, err
+		}
+		more, err := c.read(decoded)
+		if err != nil {
+			return Profile{}, err
+		}
+		p.Operations = append(p.Operations, more...)
+	}
+	return p, p.once()
 }
 
-// Catalog holds all profiles.
-type Catalog struct{ profiles map[string]Profile }
-
-// Load reads the profiles that the program carries.
-func Load() (*Catalog, error) {
-	names, err := embedded.ReadDir("profiles")
+func decodeEmbedded(file string, into any) (*File, error) {
+	data, err := embedded.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the catalogue: %w", err)
 	}
-	c := &Catalog{profiles: map[string]Profile{}}
-	for _, n := range names {
-		data, err := embedded.ReadFile(path.Join("profiles", n.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("read the catalogue: %w", err)
-		}
-		p, err := decodeProfile("profiles/"+n.Name(), data)
-		if err != nil {
-			return nil, err
-		}
-		c.profiles[p.Name] = p
-	}
-	return c, nil
+	return DecodeFile(file, data, into)
 }
 
-func decodeProfile(file string, data []byte) (Profile, error) {
-	var f profileFile
-	decoded, err := DecodeFile(file, data, &f)
+// read decodes the operations and spells out what they cite.
+func (c chapter) read(file *File) ([]Operation, error) {
+	ops, err := file.Operations(c.Operations)
 	if err != nil {
-		return Profile{}, err
-	}
-	if name := strings.TrimSuffix(path.Base(file), ".yaml"); f.Profile != name {
-		return Profile{}, fmt.Errorf("%s: profile %q does not have the file's name", file, f.Profile)
-	}
-	ops, err := decoded.Operations(f.Operations)
-	if err != nil {
-		return Profile{}, err
+		return nil, err
 	}
 	for i, o := range ops {
-		if title, ok := f.Documents[o.Source.Document]; ok {
-			ops[i].Source.Document = title
-		} else {
-			return Profile{}, decoded.at(o.node, fmt.Errorf("operation %s: document %q is not in the list", o.ID, o.Source.Document))
+		title, ok := c.Documents[o.Source.Document]
+		if !ok {
+			return nil, file.at(o.node, fmt.Errorf("operation %s: document %q is not in the list", o.ID, o.Source.Document))
 		}
+		ops[i].Source.Document = title
 	}
-	return Profile{Name: f.Profile, Title: f.Title, Files: f.Detect.Files, Operations: ops, extends: f.Extends}, nil
+	return ops, nil
 }
 
-// Names lists the profiles.
-func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.profiles)) }
-
-// Profile returns a profile with all that it takes over from those it extends.
-func (c *Catalog) Profile(name string) (Profile, error) {
-	p, ok := c.profiles[name]
-	if !ok {
-		return Profile{}, fmt.Errorf("there is no profile %q: choose one of %s", name, strings.Join(c.Names(), ", "))
-	}
-	for above, depth := p.extends, 0; above != ""; depth++ {
-		base, ok := c.profiles[above]
-		if !ok || depth > len(c.profiles) {
-			return Profile{}, fmt.Errorf("profile %s extends %q, which is not there or extends it", name, above)
+// once finds an operation that stands in two chapters.
+func (p Profile) once() error {
+	seen := map[string]bool{}
+	for _, o := range p.Operations {
+		if seen[o.ID] {
+			return o.file.at(o.node, fmt.Errorf("operation %s is there twice", o.ID))
 		}
-		p.Operations = p.over(base.Operations)
-		above = base.extends
+		seen[o.ID] = true
 	}
-	return p, p.complete()
+	return nil
 }
 
 // complete finds an operation that should have taken its rules over and did not.
 func (p Profile) complete() error {
 	for _, o := range p.Operations {
-		if len(o.Rules) == 0 {
+		if len(o.Rules) == 0 && o.Unseen == nil {
 			return o.file.at(o.node, fmt.Errorf("operation %s: there is no %s to take the rules of", o.ID, o.Replaces[0]))
 		}
 	}
@@ -134,7 +130,7 @@ func (p Profile) over(base []Operation) []Operation {
 			out = append(out, o)
 		}
 		for i := range out {
-			if len(out[i].Rules) == 0 && out[i].Replaces[0] == o.ID {
+			if len(out[i].Rules) == 0 && len(out[i].Replaces) == 1 && out[i].Replaces[0] == o.ID {
 				out[i].Rules, out[i].ruled = o.Rules, o.ruled
 			}
 		}
@@ -162,14 +158,4 @@ func (p Profile) Operation(id string) (Operation, bool) {
 		return Operation{}, false
 	}
 	return p.Operations[i], true
-}
-
-// Find looks an operation up in all profiles.
-func (c *Catalog) Find(id string) (Operation, bool) {
-	for _, name := range c.Names() {
-		if o, ok := c.profiles[name].Operation(id); ok {
-			return o, true
-		}
-	}
-	return Operation{}, false
 }

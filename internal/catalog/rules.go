@@ -35,7 +35,7 @@ func Rules[R any](p Profile, check string) ([]drift.Bound[R], error) {
 // conditions are those of the checks, by name.
 func (p Profile) CheckRules(conditions map[string]string) error {
 	for _, o := range p.Operations {
-		fits := false
+		fits := o.Unseen != nil
 		for _, check := range slices.Sorted(maps.Keys(o.Rules)) {
 			condition, ok := conditions[check]
 			if !ok {

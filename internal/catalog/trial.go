@@ -34,4 +34,3 @@ func validSince(since string) error {
 	}
 	return nil
 }
-
