@@ -14,6 +14,8 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
+const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 func TestParse(t *testing.T) {
 	c, err := config.Parse("c.yaml", []byte(`
 profile: ack
@@ -23,6 +25,9 @@ disabled: [ack.path.etc-kubeadm]
 severities: {ack.net.tcp-tw-reuse: info}
 checks: {firewall: {enabled: false}, paths: {}}
 mode: observe
+intervals: {resync: 90s, baselineSettle: 1h}
+accept:
+  - {scope: paths, digest: "`+someDigest+`", reason: CHG-2, expires: 2027-01-31}
 waivers:
   - {operation: ack.net.firewall, subject: ufw, reason: CHG-1, owner: sre, expires: 2027-01-31}
   - {operation: "ack.path.*", reason: rebuild, expires: 2027-01-31T12:00:00Z}
@@ -31,16 +36,18 @@ waivers:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.Config{
-		Profile: "ack", Language: drift.Chinese, NodePortRange: "30000-31000",
-		Disabled: []string{"ack.path.etc-kubeadm"}, Severities: map[string]drift.Severity{"ack.net.tcp-tw-reuse": drift.Info},
-		Checks: map[string]config.Check{"firewall": {Enabled: false}, "paths": {Enabled: true}}, Observe: true,
+	want := config.Config{Language: drift.Chinese, NodePortRange: "30000-31000", Settings: config.Settings{
+		Profile: "ack", Mode: "observe", Observe: true,
+		Intervals: config.Intervals{Resync: 90 * time.Second, BaselineSettle: time.Hour},
+		Accept:    []config.Acceptance{{Scope: "paths", Digest: someDigest, Reason: "CHG-2", Expires: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)}},
+		Disabled:  []string{"ack.path.etc-kubeadm"}, Severities: map[string]drift.Severity{"ack.net.tcp-tw-reuse": drift.Info},
+		Checks: map[string]config.Check{"firewall": {Enabled: false}, "paths": {Enabled: true}},
 		Waivers: []drift.Waiver{
 			{Operation: "ack.net.firewall", Subject: "ufw", Reason: "CHG-1", Owner: "sre", Expires: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)},
 			{Operation: "ack.path.*", Reason: "rebuild", Expires: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)},
 			{Operation: "ack.net.rp-filter", Reason: "for ever"},
 		},
-	}
+	}}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
@@ -56,9 +63,32 @@ func TestParseErrors(t *testing.T) {
 		"severities: {a.b: bad}":      `severities: a.b: "bad" is none of`,
 		"waivers: [{reason: x}]":      "waivers[0]: operation is missing",
 		"waivers: [{operation: a.b}]": "waivers[0]: reason is missing",
-		"waivers: [{operation: a.b, reason: x, expires: soon}]": `expires "soon" is neither a date`,
-		"disabled: {a: b}":                 "c.yaml:1:",
-		"checks: {paths: {enable: false}}": `c.yaml:1:18: unknown field "enable"`,
+		"waivers: [{operation: a.b, reason: x, expires: soon}]":                            `expires "soon" is neither a date`,
+		"intervals: {resync: soon}":                                                        `intervals: resync: "soon" is no duration: write it like 90s or 10m`,
+		"intervals: {resync: 5}":                                                           `intervals: resync: "5" is no duration`,
+		"intervals: {resync: 9s}":                                                          "intervals: resync: 9s is out of bounds: choose between 10s and 10m0s",
+		"intervals: {resync: 1h}":                                                          "intervals: resync: 1h is out of bounds",
+		"intervals: {resync: -1m}":                                                         "intervals: resync: -1m is out of bounds",
+		"intervals: {baselineSettle: 0s}":                                                  "intervals: baselineSettle: 0s is out of bounds: choose between 1s and 24h0m0s",
+		"intervals: {heartbeat: 1m}":                                                       `c.yaml:1:13: unknown field "heartbeat"`,
+		"accept: [{digest: x, reason: y}]":                                                 "accept[0]: scope is missing",
+		"accept: [{scope: paths, digest: abc, reason: y}]":                                 `accept[0]: digest "abc" is not sha256:`,
+		"accept: [{scope: paths, digest: '" + someDigest + "'}]":                           "accept[0]: reason is missing",
+		"accept: [{scope: paths, digest: '" + someDigest + "', reason: x, expires: soon}]": `accept[0]: expires "soon" is neither a date`,
+		"overrides: [{mode: observe}]":                                                     "c.yaml: overrides[0]: nodeSelector: is missing: what is meant for every node",
+		"overrides: [null]":                                                                "c.yaml: overrides[0]: nodeSelector: is missing",
+		"overrides: [{nodeSelector: {}}]":                                                  "c.yaml: overrides[0]: nodeSelector: is missing",
+		"overrides: [{nodeSelector: 'a in (b'}]":                                           "c.yaml: overrides[0]: nodeSelector: unable to parse",
+		"overrides: [{nodeSelector: {a: '!'}}]":                                            "c.yaml: overrides[0]: nodeSelector: values[0][a]: Invalid value",
+		"overrides: [{nodeSelector: [a]}]":                                                 "c.yaml:1:28: sequence was used where mapping is expected",
+		"overrides: [{nodeSelector: a, mode: dry}]":                                        `c.yaml: overrides[0]: mode "dry" is none of`,
+		"overrides: [{nodeSelector: a, waivers: [{reason: x}]}]":                           "c.yaml: overrides[0]: waivers[0]: operation is missing",
+		"overrides: [{nodeSelector: a, language: en}]":                                     `c.yaml:1:31: unknown field "language"`,
+		"overrides: [{nodeSelector: a}, {nodeSelector: a, nodePortRange: 1-2}]":            `c.yaml:1:50: unknown field "nodePortRange"`,
+		"overrides: [{nodeSelector: a, overrides: []}]":                                    `c.yaml:1:31: unknown field "overrides"`,
+		"overrides: [{nodeSelector: a, operations: [{id: a.b}]}]":                          "c.yaml:1:",
+		"disabled: {a: b}":                                                                 "c.yaml:1:",
+		"checks: {paths: {enable: false}}":                                                 `c.yaml:1:18: unknown field "enable"`,
 	} {
 		_, err := config.Parse("c.yaml", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -92,6 +122,7 @@ func TestReadRefusesWhatIsNoFile(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("profile: ack\nwaivers: [{operation: a, reason: b, expires: 2027-01-31}]\n"))
+	f.Add([]byte("overrides: [{nodeSelector: 'a in (b),!c', mode: observe}, {nodeSelector: {a: b}, intervals: {resync: 1m}}]\naccept: [{scope: a}]"))
 	f.Add([]byte("operations: [&a {id: a.b, rules: {x: [*a]}}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if _, err := config.Parse("c.yaml", data); err != nil && strings.Contains(err.Error(), "\n") {

@@ -146,4 +146,3 @@ func dial(ctx context.Context, root *host.Root) (net.Conn, error) {
 	}
 	return conn, nil
 }
-
