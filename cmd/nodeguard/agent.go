@@ -21,6 +21,7 @@ type agentOptions struct {
 	webConfig      string
 	pprof          bool
 	baselineSettle time.Duration
+	settleNamed    bool // --baseline-settle was given
 	deadline       time.Duration
 }
 
@@ -34,7 +35,10 @@ last saw, whole. It keeps the conditions of its Node, sends events, and serves
 metrics and the JSON report; standalone it does without a cluster.`,
 		Example: "  nodeguard agent --standalone\n  nodeguard agent --standalone --once\n  nodeguard agent --root /host --node-name n1",
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runAgent(cmd.Context(), a) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.settleNamed = cmd.Flags().Changed("baseline-settle")
+			return runAgent(cmd.Context(), a)
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&a.standalone, "standalone", false, "run without a cluster")

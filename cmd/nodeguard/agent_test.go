@@ -28,6 +28,12 @@ type running struct {
 
 func startAgent(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startUnsettled(t, append([]string{"--baseline-settle", "0"}, args...)...)
+}
+
+// startUnsettled leaves it to the configuration when the baseline is recorded.
+func startUnsettled(t *testing.T, args ...string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	a := &running{t: t, cancel: cancel, lines: make(chan string, 10_000), code: make(chan int, 1)}
@@ -38,7 +44,7 @@ func startAgent(t *testing.T, args ...string) *running {
 		}
 	}()
 	go func() {
-		a.code <- run(ctx, append([]string{"agent", "--standalone", "--profile", "ack", "--baseline-settle", "0"}, args...), io.Discard, w)
+		a.code <- run(ctx, append([]string{"agent", "--standalone", "--profile", "ack"}, args...), io.Discard, w)
 		_ = w.Close()
 	}()
 	return a
@@ -239,4 +245,38 @@ func TestOneAgentAHost(t *testing.T) {
 		t.Errorf("check wrote the agent's baseline (%v)", err)
 	}
 	a.stop()
+}
+
+// The agent holds the state, so the command on its host has the agent accept.
+func TestBaselineAcceptAsksTheAgent(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	agentHost(t)
+	hosttest.Write(t, "/", "/var/lib/kubelet/config.yaml", "maxPods: 110\n")
+	a := startAgent(t)
+	defer a.stop()
+	a.wait(`"msg":"baseline recorded"`)
+	hosttest.Write(t, "/", "/var/lib/kubelet/config.yaml", "maxPods: 250\n")
+	a.wait(`"msg":"raised"`, `"subject":"kubelet config maxPods"`)
+	accept := func(args ...string) (code int, out, errors string) {
+		var stdout, stderr bytes.Buffer
+		code = run(t.Context(), append([]string{"baseline", "accept", "--profile", "ack", "--reason", "CHG-1"}, args...), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	if code, _, errors := accept("/var/lib/nothing"); code != 2 || !strings.Contains(errors, `nothing here is called "/var/lib/nothing"`) || !strings.Contains(errors, "hint: nodeguard baseline diff") {
+		t.Errorf("exit %d: %s", code, errors)
+	}
+	if code, out, errors := accept("kubelet config maxPods"); code != 0 || out != "the agent accepted 1 subjects\n" {
+		t.Errorf("exit %d: %s%s", code, out, errors)
+	}
+	if got := a.wait(`"msg":"cleared"`)["subject"]; got != "kubelet config maxPods" {
+		t.Errorf("cleared %v", got)
+	}
+	if code, _, errors := accept(); code != 0 {
+		t.Errorf("exit %d: %s", code, errors)
+	}
+	if got := a.wait(`"msg":"cleared"`)["subject"]; got != "/var/lib/kubelet/config.yaml" {
+		t.Errorf("cleared %v", got)
+	}
 }

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
-	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/control"
 )
 
 func newBaselineAccept(o *options) *cobra.Command {
@@ -19,7 +18,8 @@ func newBaselineAccept(o *options) *cobra.Command {
 		Use:   "accept [PATH…] --reason TEXT",
 		Short: "Make what this node looks like now what is recorded",
 		Long: `Accepts the node as it is now: all that differs, or only the named subjects and
-what is below them. Absolute rules cannot be accepted, only waived.`,
+what is below them. Absolute rules cannot be accepted, only waived. Where an agent
+keeps this host's state, the agent does it.`,
 		Example: `  nodeguard baseline accept /etc/kubernetes/manifests --reason "CHG-1234: new audit sidecar"
   nodeguard baseline accept --reason "node rebuilt"`,
 	}
@@ -38,18 +38,37 @@ what is below them. Absolute rules cannot be accepted, only waived.`,
 	return cmd
 }
 
+// acceptBaseline accepts here, or has the agent accept that holds the state.
 func (s *session) acceptBaseline(ctx context.Context, subjects []string, reason string) error {
-	if s.baseline == nil && (len(subjects) > 0 || s.store.AgentOwns()) {
-		return usage(s.baseErr, "accept all of it, without naming subjects, to record anew")
+	for i := range subjects {
+		subjects[i] = strings.TrimSuffix(subjects[i], "/")
 	}
 	release, err := s.store.Lock()
+	if errors.Is(err, baseline.ErrLocked) {
+		return s.acceptByAgent(ctx, control.AcceptRequest{Subjects: subjects, Reason: reason})
+	}
 	if err != nil {
-		return usage(err, "an agent on this host accepts by annotation, or by its own baseline accept")
+		return usage(err, "run as root, with %s writable", s.store.Path())
 	}
 	return errors.Join(s.acceptLocked(ctx, subjects, reason), release())
 }
 
+func (s *session) acceptByAgent(ctx context.Context, ask control.AcceptRequest) error {
+	answer, err := control.Accept(ctx, s.host, ask)
+	switch {
+	case err != nil:
+		return usage(err, "another nodeguard holds the state of this host; try again when it has ended, or accept by annotation")
+	case answer.Error != "":
+		return usage(errors.New(answer.Error), "%s", answer.Hint)
+	}
+	fmt.Fprintf(s.stdout, "the agent accepted %d subjects\n", answer.Changed)
+	return nil
+}
+
 func (s *session) acceptLocked(ctx context.Context, subjects []string, reason string) error {
+	if s.baseline == nil && len(subjects) > 0 {
+		return nothingToAcceptInto(s.baseErr)
+	}
 	damaged := s.unusable() != nil
 	if damaged {
 		s.baseErr = baseline.ErrNone
@@ -61,10 +80,7 @@ func (s *session) acceptLocked(ctx context.Context, subjects []string, reason st
 	if s.baseline == nil {
 		s.baseline = s.newBaseline()
 	}
-	for i := range subjects {
-		subjects[i] = strings.TrimSuffix(subjects[i], "/")
-	}
-	changed, err := s.accept(seen, subjects)
+	after, changed, err := accepting(s.baseline, seen, subjects)
 	if err != nil {
 		return err
 	}
@@ -75,54 +91,11 @@ func (s *session) acceptLocked(ctx context.Context, subjects []string, reason st
 		}
 		s.note("the former baseline is kept as %s", archived)
 	}
-	s.baseline.Machine = s.machine()
-	s.baseline.Note(baseline.Acceptance{At: now(), Reason: reason, Subjects: subjects, Changed: changed})
-	if err := s.store.Save(s.baseline); err != nil {
+	after.Machine = s.machine().On(s.baseline.Machine.NodeUID)
+	after.Note(baseline.Acceptance{At: now(), Reason: reason, Subjects: subjects, Changed: changed})
+	if err := s.store.Save(after); err != nil {
 		return usage(err, "run as root, with %s writable", s.store.Path())
 	}
 	fmt.Fprintf(s.stdout, "accepted %d subjects\n", changed)
 	return nil
-}
-
-// accept takes the facts of the accepted subjects over. What could not be looked
-// at cannot be accepted.
-func (s *session) accept(seen map[string]drift.Look, subjects []string) (changed int, err error) {
-	matched := map[string]bool{}
-	for check, l := range seen {
-		if l.Facts == nil {
-			continue
-		}
-		if l.Error != "" {
-			return 0, fmt.Errorf("the %s check could not look: %s", check, l.Error)
-		}
-		if s.baseline.Scopes[check] == nil {
-			s.baseline.Scopes[check] = baseline.Scope{}
-		}
-		changed += s.baseline.Scopes[check].Accept(l.Facts, func(subject string) bool {
-			return !behindGap(l, subject) && accepted(subjects, subject, matched)
-		})
-	}
-	for _, subject := range subjects {
-		if !matched[subject] {
-			return 0, usage(fmt.Errorf("nothing here is called %q", subject), "nodeguard baseline diff lists what differs")
-		}
-	}
-	return changed, nil
-}
-
-func accepted(subjects []string, subject string, matched map[string]bool) bool {
-	if len(subjects) == 0 {
-		return true
-	}
-	for _, s := range subjects {
-		if subject == s || strings.HasPrefix(subject, s+"/") || strings.HasPrefix(subject, s+" ") {
-			matched[s] = true
-			return true
-		}
-	}
-	return false
-}
-
-func behindGap(l drift.Look, subject string) bool {
-	return slices.ContainsFunc(l.Gaps, func(g drift.Gap) bool { return g.Subject != "" && g.Covers(subject) })
 }

@@ -42,7 +42,13 @@ func check(cmd *cobra.Command, o *options) error {
 	}
 	policy := s.policy(checks)
 	s.record(seen)
-	report := drift.Judge(policy, drift.Report{}, seen, now())
+	if s.acceptFleet(seen) {
+		if seen, err = s.lookAnew(cmd.Context()); err != nil {
+			return err
+		}
+	}
+	judged, _ := s.fold(drift.Report{}, seen, s.store.AgentOwns(), now())
+	report := drift.Judge(policy, drift.Report{}, judged, now())
 	options := text.Options{Language: s.language, Color: wantsColor(o.stdout), Checks: policy.Checks}
 	if err := text.Print(o.stdout, o.output, report, options); err != nil {
 		return err

@@ -51,7 +51,7 @@ func buildFirewall(s *session, _ baseline.Scope) (drift.Check, error) {
 
 func buildComponents(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[components.Rule](s.profile, components.Name)
-	return components.New(s.host, rules, recorded).WithUnits(s.units), err
+	return components.New(s.host, rules, recorded).WithUnits(s.units).WithNode(s.ownNode, s.upgrade().Observed()), err
 }
 
 func checkNames() []string {

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/nodeguard/nodeguard/internal/agent"
 	"github.com/nodeguard/nodeguard/internal/baseline"
@@ -24,7 +23,7 @@ type daemon struct {
 	*session
 	flags   *agentOptions
 	log     *slog.Logger
-	journal *journal.Journal // nil where it cannot be written
+	state   *state
 	agent   *agent.Agent
 	settler *baseline.Settler
 	first   chan struct{} // closed after the first full pass
@@ -32,13 +31,26 @@ type daemon struct {
 	reloads chan struct{} // the configuration file changed
 
 	configFile configFile // the loop's
+	overrides  overrides
+	settling   time.Duration // of the settler
 
 	exporter *kube.Exporter // nil: standalone
 	nodes    chan struct{}  // the own Node is another than before
 
-	mu    sync.Mutex // guards the baseline, the configuration and what was last seen
-	looks map[string]drift.Look
-	node  *kube.Node
+	holds   holds
+	ignored string // the maintenance that was ignored last; the maintaining goroutine's
+
+	mu      sync.Mutex // guards the baseline, the configuration and what was last seen
+	looks   map[string]drift.Look
+	digests digests
+	node    *kube.Node
+
+	upgrading upgrading
+
+	foreign    *baseline.Baseline // of another machine: not used until the Node says whose it is
+	recognized bool               // the Node was asked
+
+	anotherMachine bool // the state came with another machine
 }
 
 // runAgent watches until the context ends.
@@ -46,78 +58,59 @@ func runAgent(ctx context.Context, flags *agentOptions) error {
 	if err := flags.validate(); err != nil {
 		return err
 	}
+	lean(flags.pprof)
 	s, err := openHost(flags.options)
 	if err != nil {
 		return err
 	}
-	defer s.host.Close()
-	d := &daemon{session: s, flags: flags, log: newLogger(flags.stderr), settler: baseline.NewSettler(flags.baselineSettle), first: make(chan struct{}), anew: make(chan struct{}, 1), nodes: make(chan struct{}, 1), reloads: make(chan struct{}, 1)}
+	// The host stays open: a look that hangs still reads it when the agent has ended.
+	d := &daemon{session: s, flags: flags, digests: digests{}, log: newLogger(flags.stderr), first: make(chan struct{}), anew: make(chan struct{}, 1), nodes: make(chan struct{}, 1), reloads: make(chan struct{}, 1)}
 	d.configFile.name = flags.config
+	d.overrides.file = s.config
+	d.adopt(s)
 	if err := d.connect(); err != nil {
 		return err
 	}
-	release, err := d.openState()
-	if err != nil {
+	if err := d.openState(); err != nil {
 		return err
 	}
-	defer release()
+	defer d.state.close()
 	d.files, d.units = watch.New(s.host), units.New(s.host)
 	return d.run(ctx)
 }
 
 // openState holds the state directory. One that cannot be written is said, and
 // the agent goes on without: only another nodeguard's hold is final.
-func (d *daemon) openState() (release func(), err error) {
-	unlock, err := d.store.Lock()
-	switch {
-	case errors.Is(err, baseline.ErrLocked):
-		return nil, usage(err, "is another agent running on this host?")
-	case err != nil:
-		d.log.Error("state cannot be kept: baselines and open findings do not survive a restart", "error", err)
-		return func() {}, nil
+func (d *daemon) openState() error {
+	d.state = newState(d.host, d.store, d.log)
+	if err := d.state.hold(); err != nil {
+		return usage(err, "is another agent running on this host?")
 	}
 	d.setAside()
-	if d.journal, err = journal.Open(d.host); err != nil {
-		d.log.Error("journal cannot be written", "error", err)
-	}
-	return func() {
-		if d.journal != nil {
-			_ = d.journal.Close()
-		}
-		_ = unlock()
-	}, nil
-}
-
-// setAside archives a baseline that came with an image of another machine.
-func (d *daemon) setAside() {
-	if d.baseline == nil || d.baseline.Machine.Same(d.machine()) {
-		return
-	}
-	archived, err := d.store.Archive(now())
-	if err != nil {
-		d.baseline, d.baseErr = nil, fmt.Errorf("the baseline is another machine's, and it cannot be set aside: %w", err)
-		return
-	}
-	d.record(journal.Entry{At: now(), Event: journal.Archived, Detail: "the baseline was another machine's: " + archived})
-	d.baseline, d.baseErr = nil, baseline.ErrNone
+	return nil
 }
 
 func (d *daemon) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	if d.exporter != nil {
+		tasks.Go(func() { d.exporter.Run(ctx) })
+	}
+	d.awaitNode(ctx)
 	set, err := d.set()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	d.log.Info("watching", "version", versionString(), "profile", d.profile.Name, "root", d.root)
 	d.agent = agent.New(agent.Config{
-		Set: set, Before: d.openFindings(), Record: d.changed, Publish: d.publish, Looked: d.looked, Turned: d.turned, Log: d.log, Deadline: d.flags.deadline,
+		Set: set, Before: d.openFindings(), Record: d.changed, Classify: d.classify, Publish: d.publish, Looked: d.looked, Turned: d.turned, Log: d.log, Deadline: d.flags.deadline,
 	})
-	var tasks sync.WaitGroup
 	tasks.Go(func() { d.maintain(ctx) })
 	tasks.Go(func() { d.serve(ctx) })
-	if d.exporter != nil {
-		tasks.Go(func() { d.exporter.Run(ctx) })
-	}
+	tasks.Go(func() { d.control(ctx) })
+	tasks.Go(func() { units.Shutdowns(ctx, d.host, d.hostEnding(ctx)) })
 	if d.flags.once {
 		tasks.Go(func() {
 			select {
@@ -127,10 +120,10 @@ func (d *daemon) run(ctx context.Context) error {
 			}
 		})
 	}
-	d.log.Info("watching", "version", versionString(), "profile", d.profile.Name, "root", d.root)
 	d.agent.Run(ctx)
 	cancel()
 	tasks.Wait()
+	d.keepUpgrade()
 	d.log.Info("ended")
 	if d.flags.once {
 		return verdict(d.agent.Snapshot().Report)
@@ -138,8 +131,12 @@ func (d *daemon) run(ctx context.Context) error {
 	return nil
 }
 
-// openFindings are those that an earlier run left open in the journal.
+// openFindings are those that an earlier run left open in the journal; those of
+// another machine mean nothing here.
 func (d *daemon) openFindings() drift.Report {
+	if d.anotherMachine {
+		return drift.Report{}
+	}
 	entries, damaged, err := journal.Read(d.host)
 	if err != nil {
 		d.log.Error("journal cannot be read: open findings begin anew", "error", err)
@@ -147,7 +144,9 @@ func (d *daemon) openFindings() drift.Report {
 	if damaged > 0 {
 		d.log.Warn("journal has damaged lines", "lines", damaged)
 	}
-	return drift.Report{Findings: journal.OpenFindings(entries)}
+	open := journal.OpenFindings(entries)
+	d.state.found(open)
+	return drift.Report{Findings: open}
 }
 
 // changed journals what the agent tells.
@@ -164,14 +163,7 @@ func (d *daemon) changed(c agent.Change) {
 	}
 }
 
-func (d *daemon) record(e journal.Entry) {
-	if d.journal == nil {
-		return
-	}
-	if err := d.journal.Append(e); err != nil {
-		d.log.Error("journal cannot be written", "error", err)
-	}
-}
+func (d *daemon) record(e journal.Entry) { d.state.record(e) }
 
 // maintain reads the configuration again on SIGHUP, and builds the checks anew
 // when their baseline changed.
@@ -179,6 +171,8 @@ func (d *daemon) maintain(ctx context.Context) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	settled := time.NewTimer(settledAfter)
+	defer settled.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -189,8 +183,13 @@ func (d *daemon) maintain(ctx context.Context) {
 			d.reload(ctx)
 		case <-d.anew:
 			d.rebuild(ctx)
+			settled.Reset(settledAfter)
+		case <-settled.C:
+			giveBack()
 		case <-d.nodes:
 			d.followNode(ctx)
+		case <-d.state.turns:
+			d.keepState()
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // looked follows what the checks see: it records the first baseline once the
 // node has settled, and adds to an older one what it never covered. The loop
 // waits for it, so writing and rebuilding happen elsewhere.
-func (d *daemon) looked(looks map[string]drift.Look, at time.Time) {
+func (d *daemon) looked(looks map[string]drift.Look, at time.Time) (again time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.looks = looks
@@ -28,11 +28,22 @@ func (d *daemon) looked(looks map[string]drift.Look, at time.Time) {
 	case d.baseline == nil:
 		if d.settler.Settled(stateOf(looks), d.settledNode(), at) {
 			d.recordFirstBaseline(looks, at)
+			break
+		}
+		again = d.settler.Due()
+		if soonest := at.Add(settleLooks); again.Before(soonest) {
+			again = soonest // it is the Node that is not ready
 		}
 	default:
 		d.extendBaseline(looks, at)
+		d.acceptFleet(looks, at)
+		again = d.followUpgrade(at)
 	}
+	return again
 }
+
+// settleLooks is how often it is asked at most whether the node has settled.
+const settleLooks = time.Second
 
 // stateOf names what all checks with a baseline see.
 func stateOf(looks map[string]drift.Look) string {
@@ -47,6 +58,9 @@ func stateOf(looks map[string]drift.Look) string {
 
 func (d *daemon) recordFirstBaseline(looks map[string]drift.Look, at time.Time) {
 	b := d.newBaseline()
+	if d.node != nil {
+		b.Machine.NodeUID = d.node.UID
+	}
 	subjects := 0
 	for check, l := range looks {
 		if l.Facts != nil && l.Error == "" {
@@ -69,6 +83,9 @@ func (d *daemon) extendBaseline(looks map[string]drift.Look, at time.Time) {
 			added += len(l.Facts)
 			continue
 		}
+		if !baseline.AnyFresh(l.Facts) {
+			continue
+		}
 		scope := maps.Clone(d.baseline.Scopes[check]) // the running check reads the old one
 		if n := scope.AddFresh(l.Facts); n > 0 {
 			d.baseline.Scopes[check] = scope
@@ -81,14 +98,27 @@ func (d *daemon) extendBaseline(looks map[string]drift.Look, at time.Time) {
 }
 
 // saved writes the baseline and has the checks compare with it from now on. Where
-// it cannot be written the agent goes on with what it has in memory.
+// it cannot be written the agent goes on with what it has in memory, and tries again.
 func (d *daemon) saved(e journal.Entry) {
-	if err := d.store.Save(d.baseline); err != nil {
-		d.log.Error("baseline cannot be saved: it ends with the agent", "error", err)
-	} else {
-		d.record(e)
-		d.log.Info("baseline recorded", "detail", e.Detail, "path", d.store.Path())
+	d.state.save(d.baseline, e)
+	d.baselineChanged()
+}
+
+// keepState tries again what could not be written, and writes the baseline anew
+// where it was deleted.
+func (d *daemon) keepState() {
+	if !d.state.again() {
+		return
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.baseline != nil && d.unusable() == nil && d.foreign == nil {
+		d.state.save(d.baseline, journal.Entry{At: now(), Event: journal.Recorded, Detail: "the baseline, which was not on disk"})
+	}
+}
+
+// baselineChanged has the checks built anew.
+func (d *daemon) baselineChanged() {
 	select {
 	case d.anew <- struct{}{}:
 	default: // it is to be built anew already

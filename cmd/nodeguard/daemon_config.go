@@ -35,6 +35,7 @@ func (c *configFile) changed(now time.Time) bool {
 
 // turned shares the loop's wake-ups.
 func (d *daemon) turned(now time.Time) {
+	d.state.turn(now)
 	if !d.configFile.changed(now) {
 		return
 	}

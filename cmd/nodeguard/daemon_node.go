@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/export/kube"
-	"github.com/nodeguard/nodeguard/internal/journal"
+	"github.com/nodeguard/nodeguard/internal/node"
 )
 
 // connect makes the exporter to the cluster.
@@ -27,6 +26,7 @@ func (d *daemon) connect() error {
 		return usage(err, "look at the kubeconfig")
 	}
 	kube.LogTo(d.log)
+	d.ownNode = &node.Source{}
 	d.exporter, err = kube.New(client, kube.Config{Node: d.flags.nodeName, Language: d.language, OnNode: d.sawNode, Log: d.log})
 	return err
 }
@@ -37,8 +37,11 @@ func (d *daemon) publish(r drift.Report) {
 		return
 	}
 	d.mu.Lock()
-	observe := d.config.Observe
+	observe, unplaced := d.config.Observe, d.unplaced()
 	d.mu.Unlock()
+	if unplaced {
+		return
+	}
 	if observe {
 		r.Conditions = nil // what an earlier run wrote is taken off
 	}
@@ -51,10 +54,12 @@ func (d *daemon) sawNode(n kube.Node) {
 	d.mu.Lock()
 	d.node = &n
 	d.mu.Unlock()
-	select {
-	case d.nodes <- struct{}{}:
-	default:
+	if n.Exists {
+		d.ownNode.Set(n.Node)
+	} else {
+		d.ownNode.Gone()
 	}
+	d.nodeChanged()
 }
 
 // followNode does what the Node asks for.
@@ -62,11 +67,15 @@ func (d *daemon) followNode(ctx context.Context) {
 	d.mu.Lock()
 	n := *d.node
 	d.mu.Unlock()
+	d.followLabels(ctx, n)
 	hold := ""
 	if n.Ending() {
 		hold = "the Node is being deleted"
 	}
-	d.agent.Hold(ctx, hold)
+	d.holds.say(ctx, d.agent, holdNode, hold)
+	d.recognize(n)
+	d.bind(n)
+	d.identify()
 	d.agent.Maintain(ctx, d.maintenance(n))
 	if digest := n.AcceptBaseline(); digest != "" {
 		d.acceptDigest(digest)
@@ -86,44 +95,28 @@ func (d *daemon) maintenance(n kube.Node) time.Time {
 	until, err := time.Parse(time.RFC3339, text)
 	switch {
 	case err != nil:
-		d.log.Warn("maintenance ignored: it is no RFC 3339 time", "annotation", drift.Printable(text))
+		d.ignoreMaintenance(text, "it is no RFC 3339 time")
 	case time.Until(until) > maxMaintenance:
-		d.log.Warn("maintenance ignored: it ends more than 24 hours ahead", "until", until)
+		d.ignoreMaintenance(text, "it ends more than 24 hours ahead")
 	default:
 		return until
 	}
 	return time.Time{}
 }
 
-// acceptDigest accepts the state with that digest, exactly as a check saw it, and
-// nothing that changed since.
-func (d *daemon) acceptDigest(digest string) {
+// ignoreMaintenance says so once for every announcement.
+func (d *daemon) ignoreMaintenance(text, why string) {
+	if text == d.ignored {
+		return
+	}
+	d.ignored = text
+	d.log.Warn("maintenance ignored: "+why, "annotation", drift.Printable(text))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.baseline == nil || d.unusable() != nil {
-		return
-	}
-	for check, l := range d.looks {
-		if l.Facts == nil || drift.AcceptDigest(l.Facts) != digest {
-			continue
-		}
-		accepted := baseline.ScopeOf(l.Facts, l.Gaps)
-		if drift.AcceptDigest(factsOf(d.baseline.Scopes[check])) == drift.AcceptDigest(factsOf(accepted)) {
-			return // it is what is recorded already
-		}
-		d.baseline.Scopes[check] = accepted
-		d.baseline.Note(baseline.Acceptance{At: now(), Reason: "annotation " + kube.AcceptBaseline, Subjects: []string{digest}, Changed: len(accepted)})
-		d.saved(journal.Entry{At: now(), Event: journal.Accepted, Detail: fmt.Sprintf("%s: %s", check, digest)})
-		return
-	}
-}
-
-func factsOf(s baseline.Scope) map[string]drift.Fact {
-	out := map[string]drift.Fact{}
-	for subject, value := range s {
-		out[subject] = drift.Fact{Value: value}
-	}
-	return out
+	d.tell(kube.Notice{
+		Reason: "MaintenanceIgnored", Action: "Ignore", Warning: true,
+		Note: fmt.Sprintf("annotation %s=%q is ignored: %s", kube.MaintenanceUntil, drift.Printable(text), why),
+	})
 }
 
 // startupTaints are what is on a Node that is still coming up.
@@ -141,7 +134,7 @@ func (d *daemon) settledNode() bool {
 	if d.exporter == nil {
 		return true
 	}
-	return d.node != nil && d.node.Ready && !slices.ContainsFunc(d.node.Taints, func(taint string) bool {
+	return d.node != nil && d.recognized && d.node.Ready && !slices.ContainsFunc(d.node.Taints, func(taint string) bool {
 		return slices.ContainsFunc(startupTaints, func(s string) bool { return strings.HasPrefix(taint, s) })
 	})
 }

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/nodeguard/nodeguard/internal/agent"
-	"github.com/nodeguard/nodeguard/internal/journal"
 )
 
 // set builds the checks and what is documented about them.
@@ -23,7 +22,7 @@ func (d *daemon) set() (agent.Set, error) {
 	set := agent.Set{Policy: d.policy(checks)}
 	for i, c := range checks {
 		set.Policy.Checks[i].Settling = d.baseline == nil && d.unusable() == nil && len(baselineOperations(c)) > 0
-		set.Checks = append(set.Checks, agent.Built{Check: c, Key: d.key(c.Name()), Also: d.also(c)})
+		set.Checks = append(set.Checks, d.resynced(agent.Built{Check: c, Key: d.key(c.Name()), Also: d.also(c)}))
 	}
 	return set, nil
 }
@@ -37,29 +36,14 @@ func (d *daemon) key(check string) string {
 		}
 	}
 	scope := d.baseline.Scope(check)
+	var line []byte
 	for _, subject := range slices.Sorted(maps.Keys(scope)) {
-		fmt.Fprintf(h, "%q %q\n", subject, scope[subject])
+		line = strconv.AppendQuote(line[:0], subject)
+		line = strconv.AppendQuote(line, scope[subject])
+		h.Write(line)
 	}
 	fmt.Fprintf(h, "%t %s", scope == nil, d.config.NodePortRange)
 	return fmt.Sprintf("%x", h.Sum(nil))
-}
-
-// reload takes the configuration file as it is now. One with an error changes
-// nothing, and the error is said.
-func (d *daemon) reload(ctx context.Context) {
-	fresh, err := openHost(d.options)
-	if err != nil {
-		d.log.Error("configuration not taken: the last good one stays", "error", err)
-		return
-	}
-	_ = fresh.host.Close()
-	d.mu.Lock()
-	d.config, d.language, d.profile = fresh.config, fresh.language, fresh.profile
-	d.mu.Unlock()
-	d.rebuild(ctx)
-	detail, _ := json.Marshal(map[string]string{"profile": fresh.profile.Name})
-	d.record(journal.Entry{At: now(), Event: journal.Reloaded, Detail: string(detail)})
-	d.log.Info("configuration taken", "profile", fresh.profile.Name)
 }
 
 // rebuild hands the agent the checks anew; those that are as they were keep running.
@@ -70,4 +54,5 @@ func (d *daemon) rebuild(ctx context.Context) {
 		return
 	}
 	d.agent.Reload(ctx, set)
+	d.identify()
 }

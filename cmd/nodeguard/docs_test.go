@@ -55,12 +55,16 @@ func operationsTable(t *testing.T, a area) string {
 	var b strings.Builder
 	b.WriteString("| operation | severity | what was done | what it breaks | recovery |\n|---|---|---|---|---|\n")
 	for _, name := range c.Names() {
-		p, err := c.Profile(name)
+		own, err := c.Own(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range p.Operations {
-			if strings.HasPrefix(o.ID, name+".") && len(o.Rules[a.name]) > 0 {
+		whole, err := c.Profile(name) // with the rules that it takes over
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range own.Operations {
+			if o, _ := whole.Operation(o.ID); len(o.Rules[a.name]) > 0 {
 				said := o.In(drift.English)
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s (%s) |\n", o.ID, said.Severity, said.Title, said.Impact, said.Recovery.Text, said.Recovery.Class)
 			}

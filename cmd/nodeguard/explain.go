@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -86,7 +87,7 @@ func (s *session) page(o operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", o.ID, o.Title)
 	for _, row := range [][2]string{
-		{s.say("Condition", "节点状况"), o.Condition}, {s.say("Severity", "级别"), o.Severity}, {s.say("Recovery class", "恢复类型"), o.Recovery.Class},
+		{s.say("Condition", "节点状况"), cmp.Or(o.Condition, "-")}, {s.say("Severity", "级别"), o.Severity}, {s.say("Recovery class", "恢复类型"), o.Recovery.Class},
 		{s.say("Source", "出处"), o.Source.Document + ", " + o.Source.Section},
 	} {
 		fmt.Fprintf(&b, "%s: %s\n", row[0], row[1])
@@ -100,6 +101,12 @@ func (s *session) page(o operation) string {
 	}
 	for _, c := range o.Recovery.PendingCommands {
 		fmt.Fprintf(&b, "    $ %s\n", c)
+	}
+	if u := o.Unseen; u != nil {
+		fmt.Fprintf(&b, "\n%s\n  %s\n", s.say("Why a node cannot tell", "为何节点侧无法感知"), u.Reason)
+		if u.Symptom != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", s.say("What the node sees of it", "节点可见的现象"), u.Symptom)
+		}
 	}
 	if len(o.Tiers) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", s.say("Degrees", "程度"))

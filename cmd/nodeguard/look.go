@@ -12,10 +12,14 @@ import (
 // the longest of it.
 const deadline = 2 * time.Minute
 
-// look lets all checks look at once.
+// look lets all checks look at once, and says on a terminal how far they are.
 func (s *session) look(ctx context.Context, checks []drift.Check) (map[string]drift.Look, error) {
 	stop := s.showProgress()
 	defer stop()
+	return lookAtAll(ctx, checks)
+}
+
+func lookAtAll(ctx context.Context, checks []drift.Check) (map[string]drift.Look, error) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	seen := map[string]drift.Look{}

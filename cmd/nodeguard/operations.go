@@ -37,6 +37,13 @@ type operation struct {
 	Recovery  recovery `json:"recovery"`
 	Source    source   `json:"source"`
 	Tiers     []tier   `json:"tiers,omitempty"`
+	Unseen    *unseen  `json:"unseen,omitempty"`
+}
+
+// unseen says why a node cannot tell.
+type unseen struct {
+	Reason  string `json:"reason"`
+	Symptom string `json:"symptom,omitempty"`
 }
 
 type recovery struct {
@@ -73,6 +80,9 @@ func (s *session) listOperations() error {
 		rows = [][]string{{"ID", "CONDITION", "SEVERITY", "CLASS", "TITLE", "SOURCE"}}
 	}
 	for _, o := range list {
+		if o.Condition == "" {
+			o.Condition = "-"
+		}
 		row := []string{o.ID, o.Condition, o.Severity, o.Title}
 		if s.output == "wide" {
 			row = []string{o.ID, o.Condition, o.Severity, o.Recovery.Class, o.Title, o.Source.Document + ", " + o.Source.Section}
@@ -93,6 +103,9 @@ func (s *session) operation(o catalog.Operation) operation {
 		Recovery: recovery{Text: said.Recovery.Text, Commands: append([]string{}, said.Recovery.Commands...),
 			PendingCommands: said.Recovery.PendingCommands, Class: string(said.Recovery.Class)},
 		Source: source(said.Source),
+	}
+	if u := o.Unseen; u != nil {
+		out.Unseen = &unseen{Reason: u.Reason.In(s.language), Symptom: u.Symptom}
 	}
 	for _, name := range sortedTiers(said.Tiers) {
 		t := said.Tiers[name]

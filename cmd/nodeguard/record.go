@@ -59,6 +59,7 @@ func (s *session) recordFirst(seen map[string]drift.Look) {
 		s.note("no baseline recorded, only absolute rules were judged: %v", err)
 		return
 	}
+	s.baseline, s.baseErr = b, nil
 	s.note("recorded what this node looks like in %s; later checks compare with it", s.store.Path())
 }
 

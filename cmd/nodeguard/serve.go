@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/nodeguard/nodeguard/internal/agent"
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -48,8 +49,26 @@ func (d *daemon) baselines() []prom.BaselineInfo {
 	var out []prom.BaselineInfo
 	for _, check := range checkNames() {
 		if facts := d.looks[check].Facts; facts != nil {
-			out = append(out, prom.BaselineInfo{Scope: check, Digest: drift.SharedDigest(facts)})
+			out = append(out, prom.BaselineInfo{Scope: check, Digest: d.digests.of(check, facts)})
 		}
 	}
 	return out
+}
+
+// digests are the last ones by check: most looks see what the one before saw, and
+// say so with the same facts.
+type digests map[string]digested
+
+type digested struct {
+	facts  map[string]drift.Fact
+	digest string
+}
+
+func (d digests) of(check string, facts map[string]drift.Fact) string {
+	last := d[check]
+	if reflect.ValueOf(last.facts).Pointer() != reflect.ValueOf(facts).Pointer() {
+		last = digested{facts, drift.SharedDigest(facts)}
+		d[check] = last
+	}
+	return last.digest
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/config"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/node"
 	"github.com/nodeguard/nodeguard/internal/paths"
 	"github.com/nodeguard/nodeguard/internal/units"
 	"github.com/nodeguard/nodeguard/internal/watch"
@@ -33,6 +34,8 @@ type session struct {
 
 	files *watch.Watcher // nil: nobody listens for changes
 	units *units.Bus
+
+	ownNode *node.Source // nil: no cluster
 }
 
 // open reads configuration and catalogue, which no host is needed for.
@@ -59,30 +62,6 @@ func open(o *options) (*session, error) {
 	return s, s.validateConfig()
 }
 
-// validateConfig finds names in the configuration that mean nothing.
-func (s *session) validateConfig() error {
-	known := func(id string) bool {
-		_, ok := s.catalog.Find(id)
-		return ok || slices.ContainsFunc(s.config.Operations, func(o catalog.Operation) bool { return o.ID == id })
-	}
-	for _, id := range s.config.Disabled {
-		if !known(id) {
-			return usage(fmt.Errorf("%s: disabled: there is no operation %q", s.options.config, id), "nodeguard operations lists them")
-		}
-	}
-	for id := range s.config.Severities {
-		if !known(id) {
-			return usage(fmt.Errorf("%s: severities: there is no operation %q", s.options.config, id), "nodeguard operations lists them")
-		}
-	}
-	for name := range s.config.Checks {
-		if !slices.Contains(checkNames(), name) {
-			return usage(fmt.Errorf("%s: checks: there is no check %q", s.options.config, name), "the checks are %s", list(checkNames()))
-		}
-	}
-	return nil
-}
-
 // openHost opens the host with its baseline and chooses the profile.
 func openHost(o *options) (*session, error) {
 	s, err := open(o)
@@ -97,7 +76,7 @@ func openHost(o *options) (*session, error) {
 	if err := s.chooseProfile(); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.tryOverrides()
 }
 
 // chooseProfile takes the named profile, else the one that was recorded, else
@@ -105,7 +84,10 @@ func openHost(o *options) (*session, error) {
 func (s *session) chooseProfile() error {
 	name := s.named()
 	if name == "auto" {
-		name = s.detected()
+		var err error
+		if name, err = s.detected(); err != nil {
+			return err
+		}
 	}
 	p, err := s.catalog.Profile(name)
 	if err != nil {
@@ -123,12 +105,12 @@ func (s *session) named() string {
 	return "auto"
 }
 
-func (s *session) detected() string {
+func (s *session) detected() (string, error) {
 	if s.baseline != nil && s.baseline.Machine.Same(s.machine()) && slices.Contains(s.catalog.Names(), s.baseline.Profile) {
-		return s.baseline.Profile
+		return s.baseline.Profile, nil
 	}
-	name, _ := s.catalog.Detect(s.host)
-	return name
+	name, _, err := s.catalog.Detect(s.host)
+	return name, err
 }
 
 // use makes the profile with the user's additions the session's.
@@ -153,6 +135,11 @@ func (s *session) policy(checks []drift.Check) drift.Policy {
 	p := drift.Policy{
 		Node: drift.Printable(s.host.Hostname()), Profile: s.profile.Name, Waivers: s.config.Waivers, Language: s.language,
 		Operations: s.profile.In(s.language),
+	}
+	for _, o := range s.profile.Operations {
+		if _, said := s.config.Severities[o.ID]; !said && o.OnTrial(versionString()) {
+			p.Operations[o.ID] = catalog.Tried(p.Operations[o.ID])
+		}
 	}
 	for id, severity := range s.config.Severities {
 		if o, ok := p.Operations[id]; ok {
