@@ -15,3 +15,8 @@ export NODEGUARD_APISERVER
   go vet -tags e2e ./...
   go test -race ./...
 )
+(
+  cd tools
+  go vet ./image
+  go test -race ./image
+)
