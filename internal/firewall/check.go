@@ -54,6 +54,7 @@ func (c *Check) Observe(ctx context.Context, _ []string) drift.Observation {
 func (c *Check) gather(ctx context.Context) facts {
 	f := facts{traces: map[string]trace{}}
 	c.gatherFiles(&f)
+	c.gatherTunnels(&f)
 	if !c.root.Live() {
 		return f
 	}
@@ -76,6 +77,16 @@ func (c *Check) gatherFiles(f *facts) {
 		if t.present || t.masked {
 			f.traces[s.name] = t
 		}
+	}
+}
+
+func (c *Check) gatherTunnels(f *facts) {
+	if !slices.ContainsFunc(c.rules, func(b drift.Bound[Rule]) bool { return b.Rule.Tunnels }) {
+		return
+	}
+	var err error
+	if f.tunnels, err = readTunnels(c.root); err != nil {
+		f.gaps = append(f.gaps, gap{tunnelSubject, "the network interfaces cannot be listed: " + cause(err), "mount the host's /sys below the root"})
 	}
 }
 
@@ -110,7 +121,7 @@ func (c *Check) gatherKernel(ctx context.Context, f *facts) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c.gatherTables(f, "nf_tables", func() ([]table, error) { return readNftables(ctx, ignoredByAll(c.rules)) })
-	c.gatherTables(f, "iptables-legacy tables", func() ([]table, error) { return readLegacy(c.root) })
+	c.gatherTables(f, "iptables-legacy tables", func() ([]table, error) { return readLegacy(c.root, c.redirects()) })
 	slices.SortStableFunc(f.tables, func(a, b table) int {
 		return cmp.Or(-cmp.Compare(a.backend, b.backend), cmp.Compare(a.family, b.family), cmp.Compare(a.name, b.name))
 	})
@@ -123,6 +134,10 @@ func (c *Check) gatherTables(f *facts, what string, read func() ([]table, error)
 		f.blind = true
 		f.gaps = append(f.gaps, gap{"", "the kernel's " + what + " cannot be read: " + cause(err), kernelHint(err)})
 	}
+}
+
+func (c *Check) redirects() bool {
+	return slices.ContainsFunc(c.rules, func(b drift.Bound[Rule]) bool { return len(b.Rule.Redirects) > 0 })
 }
 
 func (c *Check) wants(service string) bool {

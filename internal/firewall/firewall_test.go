@@ -38,7 +38,11 @@ func ack(t testing.TB) Rule {
 
 func decoded() (Rule, error) {
 	var r Rule
-	if err := yaml.UnmarshalWithOptions([]byte(rules), &r, yaml.Strict()); err != nil {
+	text := rules
+	if other := os.Getenv(ruleVariable); other != "" {
+		text = other
+	}
+	if err := yaml.UnmarshalWithOptions([]byte(text), &r, yaml.Strict()); err != nil {
 		return r, err
 	}
 	return r, r.Validate()
@@ -106,6 +110,10 @@ func TestRuleIsValidated(t *testing.T) {
 		"nothing ignored":     {Rule{RuleSets: true}, "kube-proxy"},
 		"unknown service":     {Rule{Services: []string{"firewall"}}, `"firewall" is none that is known`},
 		"unknown tier":        {Rule{Services: []string{"ufw"}, Tiers: []string{"active"}}, `"active" is none of`},
+		"tunnels and more":    {Rule{Tunnels: true, Services: []string{"ufw"}}, "rules of their own"},
+		"redirects and more":  {Rule{RuleSets: true, Ignore: []string{"x"}, Redirects: []uint16{1}}, "rules of their own"},
+		"tunnels alone":       {Rule{Tunnels: true}, ""},
+		"redirects alone":     {Rule{Redirects: []uint16{10250}}, ""},
 		"bad glob":            {Rule{RuleSets: true, Ignore: []string{"KUBE-["}}, "syntax error"},
 		"services alone":      {Rule{Services: []string{"ufw"}}, ""},
 	}

@@ -9,11 +9,12 @@ import (
 
 // facts are all that was found out about the host.
 type facts struct {
-	traces map[string]trace // by service, of those that leave any
-	units  map[string]unit  // by service; nil where systemd was not asked
-	tables []table          // of both backends, in the host's network namespace
-	blind  bool             // the kernel's tables could not all be looked at
-	gaps   []gap
+	traces  map[string]trace // by service, of those that leave any
+	units   map[string]unit  // by service; nil where systemd was not asked
+	tables  []table          // of both backends, in the host's network namespace
+	tunnels []tunnel         // where a rule asks for them
+	blind   bool             // the kernel's tables could not all be looked at
+	gaps    []gap
 }
 
 // gap is what could not be looked at, for whichever operation.
@@ -31,14 +32,25 @@ type unit struct {
 // judge says what the facts mean to one operation.
 func judge(operation string, r Rule, f facts) drift.Observation {
 	j := judgement{facts: f, operation: operation, rule: r, tables: map[string]table{}}
-	j.attribute()
-	for _, s := range services {
-		if slices.Contains(r.Services, s.name) {
-			j.service(s)
-		}
+	switch {
+	case r.Tunnels:
+		j.tunnelled()
+	case len(r.Redirects) > 0:
+		j.redirected()
+	default:
+		j.firewalls()
 	}
 	j.missing()
 	return j.out
+}
+
+func (j *judgement) firewalls() {
+	j.attribute()
+	for _, s := range services {
+		if slices.Contains(j.rule.Services, s.name) {
+			j.service(s)
+		}
+	}
 }
 
 type judgement struct {
@@ -176,6 +188,9 @@ func (j *judgement) deletion(t table) map[string]string {
 // missing adds the gaps that matter to the operation.
 func (j *judgement) missing() {
 	for _, g := range j.gaps {
+		if j.rule.Tunnels != (g.subject == tunnelSubject) {
+			continue
+		}
 		if isService(g.subject) && !slices.Contains(j.rule.Services, g.subject) {
 			continue
 		}

@@ -23,6 +23,7 @@ import (
 const (
 	roleVariable = "NODEGUARD_FIREWALL_ROLE"
 	treeVariable = "NODEGUARD_FIREWALL_TREE"
+	ruleVariable = "NODEGUARD_FIREWALL_RULE" // another rule than usual, as a catalogue writes it
 )
 
 func TestMain(m *testing.M) {

@@ -41,11 +41,12 @@ const (
 )
 
 // readLegacy reads the tables of iptables-legacy that are loaded in the host's
-// network namespace. Asking for one that is not would load it.
-func readLegacy(root *host.Root) ([]table, error) {
+// network namespace. Asking for one that is not would load it. nat can hold many
+// thousand rules of kube-proxy, and is read only where it is asked for.
+func readLegacy(root *host.Root, nat bool) ([]table, error) {
 	var out []table
 	for _, p := range protocols {
-		names, err := p.loaded(root)
+		names, err := p.loaded(root, nat)
 		if err != nil {
 			return out, err
 		}
@@ -60,8 +61,8 @@ func readLegacy(root *host.Root) ([]table, error) {
 	return out, nil
 }
 
-// loaded are the tables that can drop: nat cannot.
-func (p protocol) loaded(root *host.Root) ([]string, error) {
+// loaded are the tables that can drop, and nat, which cannot, where it is asked for.
+func (p protocol) loaded(root *host.Root, nat bool) ([]string, error) {
 	data, err := root.ReadFile(p.names, maxTableNames)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -70,7 +71,7 @@ func (p protocol) loaded(root *host.Root) ([]string, error) {
 		return nil, err
 	}
 	names := strings.Fields(string(data))
-	return slices.DeleteFunc(names, func(n string) bool { return n == "nat" || !slices.Contains(xtables[:], n) }), nil
+	return slices.DeleteFunc(names, func(n string) bool { return n == "nat" && !nat || !slices.Contains(xtables[:], n) }), nil
 }
 
 func (p protocol) read(name string) (table, error) {

@@ -44,6 +44,7 @@ type entry struct {
 	verdict     int32
 	chain       string // which it starts, if target is ERROR
 	destination netip.Addr
+	ports       []ports // destination ports
 }
 
 // parse turns the answers of IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES into chains.
@@ -96,6 +97,8 @@ func assemble(entries []entry, starts map[int]string, policies map[int]bool) []c
 func (e entry) rule(byOffset map[int]string) rule {
 	out := rule{destination: e.destination}
 	switch {
+	case e.target == "DNAT" || e.target == "REDIRECT":
+		out.redirects = e.ports
 	case e.target == "REJECT" || e.target == "" && e.verdict == verdictDrop:
 		out.drop = true
 	case e.target == "" && e.verdict >= 0: // without a target, to the next rule
@@ -132,7 +135,7 @@ func (l layout) entry(data []byte, at int) (entry, error) {
 		return entry{}, errTruncated
 	}
 	body := raw[target:size]
-	e := entry{at: at, next: at + size, target: text(body[targetName : targetName+targetNameSize]), destination: l.to(raw)}
+	e := entry{at: at, next: at + size, target: text(body[targetName : targetName+targetNameSize]), destination: l.to(raw), ports: legacyPorts(raw[l.header:target])}
 	switch e.target {
 	case "":
 		e.verdict = int32(binary.NativeEndian.Uint32(body[targetData:]))

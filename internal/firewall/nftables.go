@@ -208,7 +208,7 @@ func (r nftReader) rules(t *nftables.Table, c *nftables.Chain) ([]rule, error) {
 }
 
 func (r nftReader) rule(t *nftables.Table, exprs []expr.Any) (rule, error) {
-	var out rule
+	out := rule{redirects: nftRedirect(exprs)}
 	for i, e := range exprs {
 		switch e := e.(type) {
 		case *expr.Verdict:

@@ -35,12 +35,22 @@ type Rule struct {
 	// AllowDropTo are addresses that rules may keep pods from reaching, such as
 	// a cloud's metadata server.
 	AllowDropTo []netip.Addr `yaml:"allowDropTo"`
+
+	// Redirects are ports that no rule may hand to another address: in the kernel, and
+	// in what Services load at boot. Such a rule looks for nothing else.
+	Redirects []uint16 `yaml:"redirects"`
+	// Tunnels: network interfaces that lead into a tunnel count, but for those that
+	// Ignore names. Such a rule looks for nothing else.
+	Tunnels bool `yaml:"tunnels"`
 }
 
 // Validate tells whether the rule can be judged.
 func (r Rule) Validate() error {
-	if len(r.Services) == 0 && !r.RuleSets {
+	if len(r.Services) == 0 && !r.RuleSets && len(r.Redirects) == 0 && !r.Tunnels {
 		return errors.New("neither services nor ruleSets: nothing to look for")
+	}
+	if r.Tunnels && (r.RuleSets || len(r.Services)+len(r.Redirects) > 0) || r.RuleSets && len(r.Redirects) > 0 {
+		return errors.New("tunnels and redirects are rules of their own")
 	}
 	if r.RuleSets && len(r.Ignore) == 0 {
 		return errors.New("ruleSets without ignore: the rules of kube-proxy would be a firewall")
@@ -64,6 +74,9 @@ func (r Rule) Validate() error {
 }
 
 func (r Rule) ignores(name string) bool { return matches(r.Ignore, name) }
+
+// readsRules tells whether the kernel's firewall rules matter to it.
+func (r Rule) readsRules() bool { return !r.Tunnels }
 
 func (r Rule) counts(tier string) bool { return len(r.Tiers) == 0 || slices.Contains(r.Tiers, tier) }
 
@@ -89,6 +102,6 @@ func matches(globs []string, name string) bool {
 // ignoredByAll tells of names that no rule is interested in.
 func ignoredByAll(rules []drift.Bound[Rule]) func(name string) bool {
 	return func(name string) bool {
-		return !slices.ContainsFunc(rules, func(b drift.Bound[Rule]) bool { return !b.Rule.ignores(name) })
+		return !slices.ContainsFunc(rules, func(b drift.Bound[Rule]) bool { return b.Rule.readsRules() && !b.Rule.ignores(name) })
 	}
 }

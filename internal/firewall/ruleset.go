@@ -37,6 +37,7 @@ type rule struct {
 	drop        bool       // drop or reject
 	to          []string   // chains that it jumps or goes to
 	destination netip.Addr // the one address that it applies to; invalid: more than one
+	redirects   []ports    // destination ports that it hands to another address
 }
 
 // drop tells where the table drops or rejects packets, leaving out the chains

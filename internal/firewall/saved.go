@@ -67,7 +67,7 @@ func savedChain(words []string) chain {
 var builtin = [...]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
 func savedRule(words []string) rule {
-	var out rule
+	out := rule{redirects: savedRedirect(words)}
 	inverted := false
 	for i := 0; i+1 < len(words); i++ {
 		value := words[i+1]

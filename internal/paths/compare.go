@@ -63,6 +63,7 @@ func (c *comparison) target(t *target) {
 		// A gap: neither there nor gone.
 	case was == absent && now.Value != absent:
 		c.appeared(t)
+	case now.Value == absent && c.goneWith(t):
 	case now.Value == absent:
 		c.changed(t, t.subject, was, absent)
 	default:
@@ -71,6 +72,19 @@ func (c *comparison) target(t *target) {
 			c.below(t)
 		}
 	}
+}
+
+// goneWith tells whether a narrowed target went with one that it lies in.
+func (c *comparison) goneWith(t *target) bool {
+	if t.rule.Only == "" {
+		return false
+	}
+	for dir := path.Dir(t.subject); len(dir) > 1; dir = path.Dir(dir) {
+		if c.narrowed[narrowed(dir, t.rule.Only)] && c.facts[dir].Value == absent {
+			return true
+		}
+	}
+	return false
 }
 
 // markFresh marks the facts of a path that the baseline never recorded, and of
@@ -103,8 +117,17 @@ func (c *comparison) changed(t *target, subject, was, now string) {
 	}
 	counts := func(aspect string) bool { return c.has(t, subject, aspect) }
 	if observed, supported := difference(was, now, counts); observed != supported {
-		c.add(t, "", subject, observed, supported)
+		c.add(t, t.lightly(was, now), subject, observed, supported)
 	}
+}
+
+// lightly is the tier of a difference in mode and owner alone, "" for another.
+func (t *target) lightly(was, now string) string {
+	observed, supported := difference(was, now, func(aspect string) bool { return aspect != onlyPermissions })
+	if observed != supported {
+		return ""
+	}
+	return t.rule.LightTier
 }
 
 // has tells whether an aspect of the subject is the target's: a narrowed one has only
@@ -134,16 +157,30 @@ func (c *comparison) mountChanged(t *target) bool {
 	if observed == supported {
 		return false
 	}
-	if c.has(t, t.subject, onlyPresence) {
+	aspect := onlyPresence
+	if observed == anotherDirectory && c.covered(t.subject) {
+		aspect = "" // it may have been put back: what is in it now tells
+	}
+	if c.has(t, t.subject, aspect) {
 		c.add(t, "", subject, observed, supported)
 	}
 	return parseValue(was).get("point") != parseValue(now.Value).get("point")
 }
 
+// covered tells whether the subject is a target that is not narrowed, or lies in one.
+func (c *comparison) covered(subject string) bool {
+	for ; len(subject) > 1; subject = path.Dir(subject) {
+		if c.own[subject] {
+			return true
+		}
+	}
+	return false
+}
+
 // below compares all that is static below a target, in both directions.
 func (c *comparison) below(t *target) {
 	for _, subject := range c.differing {
-		if !strings.HasPrefix(subject, t.subject+"/") || c.ofNarrowed(subject) {
+		if !strings.HasPrefix(subject, t.subject+"/") || c.ofAnother(t, subject) {
 			continue
 		}
 		was, known := c.recorded[subject]
@@ -156,18 +193,26 @@ func (c *comparison) below(t *target) {
 			c.changed(t, subject, was, absent)
 		case !known:
 			kind, _, _ := strings.Cut(now.Value, " ")
-			c.add(t, "", subject, "new "+kind, absent)
+			c.add(t, t.rule.LightTier, subject, "new "+kind, absent)
 		case seen:
 			c.changed(t, subject, was, now.Value)
 		}
 	}
 }
 
-// ofNarrowed tells whether the subject is the mount of a narrowed target, which can
-// lie in another.
-func (c *comparison) ofNarrowed(subject string) bool {
-	name, ok := strings.CutSuffix(subject, mountSuffix)
-	return ok && (c.narrowed[narrowed(name, onlyPresence)] || c.narrowed[narrowed(name, onlyPermissions)])
+// ofAnother tells whether the subject is a target that lies in this one, or in that:
+// its own rule judges it. Of a narrowed one that is its mount alone.
+func (c *comparison) ofAnother(t *target, subject string) bool {
+	name, mount := strings.CutSuffix(subject, mountSuffix)
+	if mount && (c.narrowed[narrowed(name, onlyPresence)] || c.narrowed[narrowed(name, onlyPermissions)]) {
+		return true
+	}
+	for ; len(name) > len(t.subject); name = path.Dir(name) {
+		if c.own[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // counts tells whether the rule still covers a recorded subject: a rule that
@@ -196,6 +241,9 @@ func (c *comparison) blind(subject string) bool {
 }
 
 func (c *comparison) add(t *target, tier, subject, observed, supported string) {
+	if tier == "" {
+		tier = t.rule.Tier
+	}
 	c.findings = append(c.findings, drift.Finding{
 		Operation: t.operation, Subject: subject, Tier: tier, Observed: observed, Supported: supported,
 		State: drift.Active, Baseline: true, Args: map[string]string{"path": strings.TrimSuffix(subject, mountSuffix)},

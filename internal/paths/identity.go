@@ -73,7 +73,10 @@ func (l *look) chain(name string) (string, error) {
 	return chain, nil
 }
 
-const mountSuffix = " (mount)"
+const (
+	mountSuffix      = " (mount)"
+	anotherDirectory = "another directory under the same name"
+)
 
 func mountSubject(subject string) string { return subject + mountSuffix }
 
@@ -134,7 +137,7 @@ func mountDifference(recorded, now string) (observed, supported string) {
 		return onDevice(is), onDevice(was)
 	}
 	if was.get("inode") != is.get("inode") && (sameBoot || keepsInodes(is.kind)) {
-		return "another directory under the same name", "the directory that was recorded"
+		return anotherDirectory, "the directory that was recorded"
 	}
 	return "", ""
 }

@@ -39,6 +39,10 @@ type Rule struct {
 	// Must is what the paths have to be, whatever was recorded.
 	Must *Must `yaml:"must"`
 
+	// Tier of the findings; "" where the operation has none.
+	Tier string `yaml:"tier"`
+	// LightTier is that of an entry that is new, or of which only mode and owner differ.
+	LightTier string `yaml:"lightTier"`
 	// Appears says what a path is that was absent in the baseline and is there
 	// now: "drift" (a drop-in), or "" for newly installed.
 	Appears string `yaml:"appears"`

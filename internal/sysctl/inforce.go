@@ -69,6 +69,9 @@ func parseInts(fields []string) ([]int64, error) {
 	out := make([]int64, len(fields))
 	for i, f := range fields {
 		v, err := strconv.ParseInt(f, 0, 64)
+		if errors.Is(err, strconv.ErrRange) {
+			err = nil // an unsigned one: what is beyond is as good as the largest
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the value is not made of integers")
 		}

@@ -158,6 +158,9 @@ func (r Rule) recommended() string {
 	if len(r.Supported) > 0 {
 		return strconv.FormatInt(r.Supported[0], 10)
 	}
+	if len(r.Within) == 1 && len(r.Within[0]) == 1 {
+		return strconv.FormatInt(r.Within[0][0], 10) // what is documented as the default is the least
+	}
 	if len(r.Ranges) > 0 {
 		return join(r.Ranges[0][:])
 	}

@@ -14,6 +14,32 @@ import (
 // known never to have covered them.
 const settingsArea = "sysctl.d"
 
+// area is what settings are recorded under: all together, or those of one file.
+func (s *Settings) area() string {
+	if s.Apart {
+		return s.Files[0]
+	}
+	return settingsArea
+}
+
+const inFile = " in "
+
+// subject is a parameter's in the area.
+func (s *Settings) subject(name string) string {
+	if s.Apart {
+		return name + inFile + s.Files[0]
+	}
+	return name
+}
+
+// owns tells whether a recorded subject is of the area.
+func (s *Settings) owns(subject string) bool {
+	if s.Apart {
+		return strings.HasSuffix(subject, inFile+s.Files[0])
+	}
+	return !strings.Contains(subject, inFile) && !strings.HasPrefix(subject, "/")
+}
+
 // settings compares, key by key, what the administrator's sysctl.d files set with
 // what was recorded. Comments, order and file names do not count, nor do the
 // parameters that have rules of their own.
@@ -22,18 +48,19 @@ func (l *look) settings(r drift.Bound[Rule], rules []drift.Bound[Rule], recorded
 		l.keep(recorded)
 		return
 	}
-	now := map[string]setting{settingsArea: {value: "read"}}
-	for _, s := range l.boot.of(r.Rule.Settings.covers).settings {
-		if !s.bare && !judged(rules, s.key) {
-			now[drift.Printable(host.SysctlName(s.key))] = s
+	own := r.Rule.Settings
+	now := map[string]setting{own.area(): {value: "read"}}
+	for _, s := range l.boot.of(own.covers).settings {
+		if name := host.SysctlName(s.key); !s.bare && !judged(rules, s.key) && !matchAny(own.Allow, name) {
+			now[own.subject(drift.Printable(name))] = s
 		}
 	}
-	_, covered := recorded[settingsArea]
+	_, covered := recorded[own.area()]
 	for name, s := range now {
 		l.fact(name, drift.Fact{Value: shown(name, s.value), Fresh: !covered})
 	}
 	if covered {
-		l.compareSettings(r.Operation, recorded, now)
+		l.compareSettings(r.Operation, own, recorded, now)
 	}
 }
 
@@ -56,25 +83,27 @@ func (s *Settings) covers(file string) bool {
 	return matchAny(s.Files, file) && !matchAny(s.Except, file)
 }
 
-// judged tells whether a rule judges the parameter of this key.
+// judged tells whether a rule judges the parameter of this key by itself. Within
+// bounds there is room for a change that matters.
 func judged(rules []drift.Bound[Rule], k string) bool {
 	return slices.ContainsFunc(rules, func(r drift.Bound[Rule]) bool {
 		_, ofInterface := interfaceOf(r.Rule, k)
-		return key(r.Rule.Parameter) == k || len(r.Rule.Interfaces) > 0 && ofInterface ||
-			slices.ContainsFunc(r.Rule.Aliases, func(a string) bool { return key(a) == k })
+		return r.Rule.Within == nil && (key(r.Rule.Parameter) == k || len(r.Rule.Interfaces) > 0 && ofInterface ||
+			slices.ContainsFunc(r.Rule.Aliases, func(a string) bool { return key(a) == k }))
 	})
 }
 
 // shown is the value with single spaces. The few parameters that hold a secret
 // tell only that they are set.
 func shown(name, value string) string {
+	name, _, _ = strings.Cut(name, inFile)
 	if strings.Contains(name, "secret") || strings.HasSuffix(name, "_key") {
 		return "set"
 	}
 	return drift.Printable(strings.Join(strings.Fields(value), " "))
 }
 
-func (l *look) compareSettings(operation string, recorded baseline.Scope, now map[string]setting) {
+func (l *look) compareSettings(operation string, own *Settings, recorded baseline.Scope, now map[string]setting) {
 	for name, s := range now {
 		was, known := recorded[name]
 		if is := shown(name, s.value); !known || was != is {
@@ -85,7 +114,7 @@ func (l *look) compareSettings(operation string, recorded baseline.Scope, now ma
 		}
 	}
 	for name, was := range recorded {
-		if _, set := now[name]; !set && was != baseline.Unread {
+		if _, set := now[name]; !set && was != baseline.Unread && own.owns(name) {
 			l.settingFinding(operation, name, "unset", was)
 		}
 	}
@@ -93,8 +122,9 @@ func (l *look) compareSettings(operation string, recorded baseline.Scope, now ma
 
 // settingFinding is pending: the files speak at the next boot.
 func (l *look) settingFinding(operation, name, observed, supported string) {
+	parameter, _, _ := strings.Cut(name, inFile)
 	l.out.Findings = append(l.out.Findings, drift.Finding{
 		Operation: operation, Subject: name, Observed: observed, Supported: supported, State: drift.Pending, Baseline: true,
-		Args: map[string]string{"assignment": name + " = " + supported},
+		Args: map[string]string{"assignment": parameter + " = " + supported},
 	})
 }
