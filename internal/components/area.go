@@ -35,6 +35,9 @@ type area struct {
 	// loaded tells whether the process runs with what the file now says of a key;
 	// nil where only times can tell.
 	loaded func(key string, now value, set bool) bool
+
+	listing bool // of files: its keys are their names
+	local   bool // its values are this machine's alone
 }
 
 // fault is why something could not be looked at. It never holds file content.

@@ -9,6 +9,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/node"
+	"github.com/nodeguard/nodeguard/internal/packages"
 	"github.com/nodeguard/nodeguard/internal/units"
 )
 
@@ -21,13 +22,14 @@ type Check struct {
 	units    *units.Bus        // nil where nobody listens to systemd
 	node     *node.Source      // nil where there is no cluster
 	last     map[string]string // versions by subject, as they were before anybody saw the Node
-	seen     chan processes    // what Observe last found, for Watch
+	packages *packages.Database
+	seen     chan processes // what Observe last found, for Watch
 }
 
 // New returns the check of the host's components. recorded is what this check's
 // facts were when the node was accepted; nil where nothing is.
 func New(root *host.Root, rules []drift.Bound[Rule], recorded baseline.Scope) *Check {
-	return &Check{root: root, rules: rules, recorded: recorded, seen: make(chan processes, 1)}
+	return &Check{root: root, rules: rules, recorded: recorded, packages: &packages.Database{}, seen: make(chan processes, 1)}
 }
 
 // Name of the check.
@@ -51,6 +53,8 @@ func (c *Check) BaselineOperations() []string {
 func (c *Check) Observe(context.Context, []string) drift.Observation {
 	s := look(c.root, c.recorded)
 	s.lookAtReleases(c.node, c.last)
+	s.packages = c.packages
+	s.own, _ = c.node.Get()
 	if s.unlisted == nil {
 		c.tell(s.processes)
 	}
@@ -74,6 +78,8 @@ func (s *scene) judge(rule drift.Bound[Rule]) (findings []drift.Finding, gaps []
 	switch r := rule.Rule; {
 	case r.Compare != "":
 		return s.compare(rule.Operation, r)
+	case r.Policy != "":
+		return s.policy(rule.Operation, r)
 	case r.CgroupDrivers != "":
 		return s.cgroupDrivers(rule.Operation)
 	case r.Version != "":

@@ -15,19 +15,19 @@ const unset = "unset"
 // recorded of them. An area that was not there then is added, not drift. The
 // subject of a gap is what the subjects of its findings begin with.
 func (s *scene) compare(operation string, r Rule) (findings []drift.Finding, gaps []drift.Gap) {
-	if s.unlisted != nil {
+	if s.unlisted != nil && r.Compare == parameters {
 		return nil, []drift.Gap{{Operation: operation, Subject: string(r.Component), Reason: s.unlisted.reason, Hint: s.unlisted.hint}}
 	}
-	for _, a := range s.areas {
-		if !r.about(a.component) {
-			continue
-		}
+	if !s.holds(r) {
+		return nil, nil
+	}
+	for _, a := range s.areasOf(r, r.Compare) {
 		if a.fault != nil {
 			gaps = append(gaps, drift.Gap{Operation: operation, Subject: a.prefix, Reason: a.fault.reason, Hint: a.fault.hint})
 			continue
 		}
 		for _, f := range s.differences(a) {
-			if !r.allows(a, f.Subject) {
+			if r.counts(a, f.Subject) && (r.Changes != ofGone || f.Observed == string(absent)) {
 				f.Operation = operation
 				findings = append(findings, f)
 			}
@@ -78,11 +78,15 @@ func (s *scene) keys(a *area) []string {
 
 func (a *area) difference(key string, now value, set bool, was string, recorded bool) drift.Finding {
 	f := a.finding(a.subject(key), now.text, was, a.pending(key, now, set))
+	none := unset
+	if a.listing {
+		none = string(absent)
+	}
 	if !set {
-		f.Observed = unset
+		f.Observed = none
 	}
 	if !recorded {
-		f.Supported = unset
+		f.Supported = none
 	}
 	if now.file != "" {
 		f.Args["file"] = drift.Printable(now.file)
@@ -98,7 +102,10 @@ func (a *area) gone(before string) drift.Finding {
 func (a *area) finding(subject, observed, supported string, pending bool) drift.Finding {
 	f := drift.Finding{
 		Subject: subject, Observed: observed, Supported: supported, State: drift.Active, Baseline: true,
-		Args: map[string]string{"unit": string(a.component)},
+		Args: map[string]string{},
+	}
+	if a.component != "" {
+		f.Args["unit"] = string(a.component)
 	}
 	if pending {
 		f.State = drift.Pending
@@ -109,11 +116,13 @@ func (a *area) finding(subject, observed, supported string, pending bool) drift.
 	return f
 }
 
-func (r Rule) allows(a *area, subject string) bool {
+// counts tells whether the rule is about the setting.
+func (r Rule) counts(a *area, subject string) bool {
 	key, _ := a.key(subject)
-	return slices.ContainsFunc(r.Allow, func(glob string) bool {
+	named := func(glob string) bool {
 		return drift.Glob(glob, subject) || drift.Glob(glob, key) || drift.Glob("--"+glob, key)
-	})
+	}
+	return (len(r.Keys) == 0 || slices.ContainsFunc(r.Keys, named)) && !slices.ContainsFunc(r.Allow, named)
 }
 
 // facts are what a baseline would record; what is absent is no fact, so that its
@@ -128,21 +137,30 @@ func (s *scene) facts(rules []Rule) map[string]drift.Fact {
 		}
 	}
 	for _, a := range s.areas {
-		compared := slices.ContainsFunc(rules, func(r Rule) bool { return r.Compare != "" && r.about(a.component) })
-		if !compared || a.fault != nil || a.state != running && a.state != present {
+		compared := slices.ContainsFunc(rules, func(r Rule) bool { return r.Compare == parameters && r.about(a.component) })
+		if !compared || a.fault != nil {
 			continue
 		}
-		fresh := !s.wasThere(a)
-		out[a.name] = drift.Fact{Value: string(a.state), Fresh: fresh}
-		for key, v := range a.values {
-			subject := a.subject(key)
-			out[subject] = drift.Fact{Value: v.text, Local: local.of(subject, v.text), Fresh: fresh}
-		}
+		s.addFacts(out, a, local)
 	}
+	s.matterFacts(rules, out, local)
 	if slices.ContainsFunc(rules, func(r Rule) bool { return r.Version != "" }) {
 		s.releaseFacts(out)
 	}
 	return out
+}
+
+// addFacts adds what was seen of an area.
+func (s *scene) addFacts(out map[string]drift.Fact, a *area, local locality) {
+	if a.state != running && a.state != present {
+		return
+	}
+	fresh := !s.wasThere(a)
+	out[a.name] = drift.Fact{Value: string(a.state), Fresh: fresh}
+	for key, v := range a.values {
+		subject := a.subject(key)
+		out[subject] = drift.Fact{Value: v.text, Local: a.local || local.of(subject, v.text), Fresh: fresh}
+	}
 }
 
 // down tells whether the area is the command line of a component that ran and

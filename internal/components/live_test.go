@@ -48,7 +48,7 @@ func TestLive(t *testing.T) {
 	dir := t.TempDir()
 	self, err := os.Executable()
 	must(t, err)
-	for _, name := range []string{"kubelet", "containerd"} {
+	for _, name := range []string{"kubelet", "containerd", "kube-proxy"} {
 		copyFile(t, self, filepath.Join(dir, "usr/bin", name))
 	}
 	cmd := exec.Command(self, "-test.run=^TestLive$", "-test.v")
@@ -127,7 +127,7 @@ func (c *component) stop(t *testing.T) {
 // start to be changes that it has not read.
 func writeLate(t *testing.T, root *host.Root, files tree) {
 	t.Helper()
-	running, err := root.Processes("kubelet", "containerd")
+	running, err := root.Processes("kubelet", "containerd", "kube-proxy")
 	must(t, err)
 	newest := running[len(running)-1].Started
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -158,7 +158,7 @@ func inLive(t *testing.T) {
 		name string
 		run  func(t *testing.T, root *host.Root)
 	}{
-		{"parameters", liveParameters}, {"drivers", liveDrivers}, {"binary", liveBinary}, {"executable unreadable", liveUnreadable}, {"processes hidden", liveHidden},
+		{"parameters", liveParameters}, {"policy", livePolicy}, {"drivers", liveDrivers}, {"binary", liveBinary}, {"executable unreadable", liveUnreadable}, {"processes hidden", liveHidden},
 	} {
 		t.Run(step.name, func(t *testing.T) { step.run(t, root) })
 	}

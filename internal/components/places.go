@@ -11,6 +11,12 @@ import (
 // they lead to, there or not, and of the programs that run.
 func (c *Check) WatchedDirectories() []string {
 	s := look(c.root, c.recorded)
+	s.packages = c.packages
+	for _, rule := range c.rules {
+		for _, name := range []string{rule.Rule.Compare, rule.Rule.Policy} {
+			s.matter(rule.Rule, name)
+		}
+	}
 	for _, p := range s.processes {
 		if p != nil && p.Exe != "" {
 			s.noteDir(path.Dir(p.Exe))

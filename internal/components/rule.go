@@ -17,16 +17,60 @@ const (
 
 var components = [...]Component{Kubelet, Containerd, Docker}
 
-// Rule says one thing that has to hold: Compare, CgroupDrivers, Binary or Version.
+// Rule says one thing that has to hold: Compare, Policy, CgroupDrivers, Binary or
+// Version.
 type Rule struct {
-	// Component is the one that Compare or Binary is about; empty is each of them.
+	// Component is the one that the rule is about; empty is each of them.
 	Component Component `yaml:"component"`
-	// Compare is "parameters": every flag and every key of the configuration files
-	// is as it was accepted.
+	// Compare is a subject matter, all of which is as it was accepted. "parameters" is
+	// every flag and every key of the configuration files; matters has the others.
 	Compare string `yaml:"compare"`
-	// Allow are globs of what may change all the same: a whole subject
+	// Policy is a subject matter whose settings are judged by what they are.
+	Policy string `yaml:"policy"`
+	// Files are what the matter "files" reads.
+	Files []string `yaml:"files"`
+	// Keys are globs of the settings that count, as Allow has them; none: all.
+	Keys []string `yaml:"keys"`
+	// Allow are globs of what does not count: a whole subject
 	// ("kubelet config maxPods") or its key alone ("maxPods", "--max-pods").
 	Allow []string `yaml:"allow"`
+	// Changes are what Compare is about: the "values" in files, or files that are
+	// "gone"; empty is both, and files that came.
+	Changes string `yaml:"changes"`
+
+	// What a policy wants of the settings that it is about.
+
+	Supported []string `yaml:"supported"` // globs of values that are supported
+	Refused   []string `yaml:"refused"`   // globs of values that are not
+	Want      string   `yaml:"want"`      // what is said to be supported
+	AtLeast   *float64 `yaml:"atLeast"`   // of a value that is a number
+	AtMost    *float64 `yaml:"atMost"`
+	// Required are keys that have to be set, whatever to.
+	Required []string `yaml:"required"`
+	// Flag is the flag of the command line that goes before a file's keys.
+	Flag string `yaml:"flag"`
+	// Age is a regular expression that finds year, month and day in a value; AtMost is
+	// then how many days ago that may be.
+	Age string `yaml:"age"`
+	// Ends says until when a minor version is supported, as 2026-09-30. Once the newest
+	// of them has ended, nobody knows of newer ones.
+	Ends map[string]string `yaml:"ends"`
+	// Alpha are feature gates by the minor version in which they left alpha. Those with
+	// "" are judged in any version, the others where it is known.
+	Alpha map[string]string `yaml:"alpha"`
+
+	// On which nodes the rule holds. What is not known of a node is no reason to judge it.
+
+	// Runtime is the one that the kubelet has to use.
+	Runtime Component `yaml:"runtime"`
+	// From is the first minor version of the kubelet: "1.24".
+	From string `yaml:"from"`
+	// UnlessLabels are globs of labels of the Node, KEY=VALUE, that except it.
+	UnlessLabels []string `yaml:"unlessLabels"`
+	// When are globs of values that settings of the component must have, by key;
+	// "unset" is one that nobody set.
+	When map[string][]string `yaml:"when"`
+
 	// CgroupDrivers is "agree": the kubelet's is that of the runtime it uses.
 	CgroupDrivers string `yaml:"cgroupDrivers"`
 	// Binary is "unreplaced": the file that the process was started from is still there.
@@ -48,20 +92,20 @@ const (
 
 // Validate tells what is wrong with the rule.
 func (r Rule) Validate() error {
-	return errors.Join(r.validateKind(), r.validateComponent(), r.validateAllow(),
-		oneOf("compare", r.Compare, parameters), oneOf("cgroupDrivers", r.CgroupDrivers, agree), oneOf("binary", r.Binary, unreplaced),
+	return errors.Join(r.validateKind(), r.validateComponent(), r.validateAllow(), r.validateMatter(), r.validateJudgement(), r.validateWhere(),
+		oneOf("cgroupDrivers", r.CgroupDrivers, agree), oneOf("binary", r.Binary, unreplaced),
 		oneOf("version", r.Version, asRecorded))
 }
 
 func (r Rule) validateKind() error {
 	kinds := 0
-	for _, kind := range []string{r.Compare, r.CgroupDrivers, r.Binary, r.Version} {
+	for _, kind := range []string{r.Compare, r.Policy, r.CgroupDrivers, r.Binary, r.Version} {
 		if kind != "" {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf("a rule has exactly one of compare, cgroupDrivers, binary and version, not %d", kinds)
+		return fmt.Errorf("a rule has exactly one of compare, policy, cgroupDrivers, binary and version, not %d", kinds)
 	}
 	return nil
 }
@@ -83,11 +127,11 @@ func (r Rule) validateComponent() error {
 }
 
 func (r Rule) validateAllow() error {
-	if len(r.Allow) > 0 && r.Compare == "" {
-		return errors.New("allow: only compare has keys that may change")
+	if len(r.Allow)+len(r.Keys) > 0 && r.Compare == "" && r.Policy == "" {
+		return errors.New("keys and allow: only compare and policy have keys")
 	}
-	if slices.Contains(r.Allow, "") {
-		return errors.New("allow: an empty glob matches nothing")
+	if slices.Contains(r.Allow, "") || slices.Contains(r.Keys, "") {
+		return errors.New("keys and allow: an empty glob matches nothing")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func TestRuleValidate(t *testing.T) {
 		{"two kinds", Rule{Compare: "parameters", Binary: "unreplaced"}, "exactly one"},
 		{"unknown component", Rule{Component: "crio", Compare: "parameters"}, `component: "crio"`},
 		{"drivers of one", Rule{Component: Docker, CgroupDrivers: "agree"}, "takes none"},
-		{"unknown word", Rule{Compare: "bytes"}, `compare: "bytes" is not "parameters"`},
+		{"unknown word", Rule{Compare: "bytes"}, `compare: "bytes" is none of parameters, `},
 		{"allow without compare", Rule{Binary: "unreplaced", Allow: []string{"x"}}, "allow:"},
 		{"empty glob", Rule{Compare: "parameters", Allow: []string{""}}, "empty glob"},
 	} {

@@ -11,6 +11,8 @@ import (
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/node"
+	"github.com/nodeguard/nodeguard/internal/packages"
 )
 
 // scene is what one look sees of the components and their configuration.
@@ -23,11 +25,16 @@ type scene struct {
 	kubelet   kubeletSeen
 	runtimes  map[Component]runtimeSeen
 	releases  []release
+	own       node.Node // as far as it is known
+	packages  *packages.Database
+	matters   map[string][]*area // beside the parameters, by name
+	now       time.Time
 	dirs      map[string]bool // where was looked
 }
 
 func look(root *host.Root, recorded baseline.Scope) *scene {
 	s := &scene{root: root, recorded: recorded, runtimes: map[Component]runtimeSeen{}, dirs: map[string]bool{}}
+	s.matters, s.packages, s.now = map[string][]*area{}, &packages.Database{}, time.Now()
 	s.processes, s.unlisted = findProcesses(root)
 	s.lookAtKubelet()
 	s.lookAtContainerd()
