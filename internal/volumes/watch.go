@@ -1,0 +1,160 @@
+package volumes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+const (
+	mountSource = "mountinfo"
+	probeSource = "mount-probes"
+	// anyMount is what a hint is about: not all that is known is in doubt, as an
+	// empty subject would say, but any of the mounts may have changed.
+	anyMount = "mounts"
+)
+
+const (
+	// pause collects the mounts of a starting pod into one look.
+	pause = 100 * time.Millisecond
+	// compareEvery is how often all of it is looked at though nothing hints: errors
+	// of file systems and devices make no event.
+	compareEvery = time.Minute
+	// pollEvery is the same where mounts make none either.
+	pollEvery = 15 * time.Second
+)
+
+// state is what the check's sources and its safety net share.
+type state struct {
+	once sync.Once
+	poll atomic.Bool // changes of mounts make no event
+}
+
+// ResyncEvery implements drift.Resyncer.
+func (c *Check) ResyncEvery() time.Duration {
+	if c.armed.poll.Load() {
+		return pollEvery
+	}
+	return compareEvery
+}
+
+// Watch implements drift.Watcher: it hears of every change of the host's mounts
+// and of mounts that answer late or not at all.
+func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
+	c.armed.once.Do(func() { close(c.watched) })
+	var sources sync.WaitGroup
+	defer sources.Wait()
+	if c.mounts != nil {
+		to.Mode(probeSource, drift.Poll, "mounts are asked once a minute")
+		sources.Go(func() { c.watchProbes(ctx, to) })
+	}
+	err := c.watchMounts(ctx, to)
+	if ctx.Err() == nil {
+		c.armed.poll.Store(true)
+		to.Mode(mountSource, drift.Poll, reason(err))
+		to.Hint(drift.Hint{Source: mountSource, At: time.Now()})
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// watchMounts hints until ctx ends, or the source breaks.
+func (c *Check) watchMounts(ctx context.Context, to drift.Sink) error {
+	w, err := c.arm()
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		w.end()
+		close(ended)
+	})
+	to.Mode(mountSource, drift.Event, "")
+	to.Hint(drift.Hint{Source: mountSource, At: time.Now()})
+	err = w.run(to)
+	if !stop() {
+		<-ended
+	}
+	return err
+}
+
+func (c *Check) watchProbes(ctx context.Context, to drift.Sink) {
+	for {
+		changed := c.mounts.Changed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			to.Hint(drift.Hint{Source: probeSource, Subject: anyMount, At: time.Now()})
+		}
+	}
+}
+
+// mountWatch waits for changes of the mounts of the host's pid 1.
+type mountWatch struct {
+	info int // mountinfo
+	over int // an eventfd
+}
+
+// arm opens mountinfo with a descriptor of its own, which the runtime's poller
+// must not know: the first to poll takes the news away from the other.
+func (c *Check) arm() (*mountWatch, error) {
+	if !c.root.Live() {
+		return nil, errors.New("this is no running host")
+	}
+	f, err := c.root.OpenFile("/proc/1/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("watch the mounts: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("watch the mounts: %w", err)
+	}
+	over, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		_ = unix.Close(info)
+		return nil, fmt.Errorf("watch the mounts: %w", err)
+	}
+	return &mountWatch{info, over}, nil
+}
+
+func (w *mountWatch) end() { _, _ = unix.Write(w.over, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+func (w *mountWatch) close() {
+	_ = unix.Close(w.info)
+	_ = unix.Close(w.over)
+}
+
+// run hints for every change until it is over: at once, and again for what comes
+// in the pause after it.
+func (w *mountWatch) run(to drift.Sink) error {
+	for {
+		if over, err := w.wait(-1, int32(w.info)); over || err != nil {
+			return err
+		}
+		to.Hint(drift.Hint{Source: mountSource, Subject: anyMount, At: time.Now()})
+		if over, err := w.wait(int(pause.Milliseconds()), -1); over || err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns when info has news, at the timeout, or when it is over.
+func (w *mountWatch) wait(timeout int, info int32) (over bool, err error) {
+	for {
+		fds := []unix.PollFd{{Fd: int32(w.over), Events: unix.POLLIN}, {Fd: info, Events: unix.POLLPRI}}
+		_, err := unix.Poll(fds, timeout)
+		if !errors.Is(err, unix.EINTR) {
+			return fds[0].Revents != 0, err
+		}
+	}
+}
