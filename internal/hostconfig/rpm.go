@@ -1,0 +1,87 @@
+package hostconfig
+
+import (
+	"errors"
+	"os"
+
+	"github.com/nodeguard/nodeguard/internal/drift"
+)
+
+// rpmDatabases are where rpm keeps its database since 4.16, and rpmOthers what it
+// kept before and elsewhere, which takes its library to read.
+var (
+	rpmDatabases = [...]string{"/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite"}
+	rpmOthers    = [...]string{"/var/lib/rpm/Packages", "/var/lib/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packages"}
+)
+
+var errBeingWritten = errors.New("the database is being written")
+
+// rpmPackages reads the index of names alone: the packages themselves are a
+// hundred times as much.
+func (l *look) rpmPackages() *table {
+	for _, name := range rpmDatabases {
+		l.noteFile(name)
+		installed, err := l.rpmNames(name)
+		switch {
+		case gone(err):
+		case errors.Is(err, errBeingWritten):
+			return faulty("package", &fault{name + ": " + err.Error(), "look again when rpm has ended"})
+		case err != nil:
+			return faulty("package", &fault{name + ": " + drift.Printable(err.Error()), "compare rpm -qa with a node of the same image"})
+		default:
+			return packageTable(installed)
+		}
+	}
+	for _, name := range rpmOthers {
+		if l.noteFile(name); l.root.Exists(name) {
+			return faulty("package", &fault{name + ": a format of rpm's database that is not read", "compare rpm -qa with a node of the same image"})
+		}
+	}
+	return skipped()
+}
+
+func (l *look) rpmNames(name string) (map[string]bool, error) {
+	e, err := l.root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	// What was written last may still be in the log beside the database.
+	if log, err := l.root.Stat(name + "-wal"); err == nil && log.Size > 0 {
+		return nil, errBeingWritten
+	}
+	if value, ok := l.memory.recall(name, stampOf(e)).(map[string]bool); ok {
+		return value, nil
+	}
+	f, err := l.root.OpenFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	installed, err := readRPMNames(f)
+	if err != nil {
+		return nil, err
+	}
+	l.memory.keep(name, parsed{stampOf(e), installed})
+	return installed, nil
+}
+
+func readRPMNames(f *os.File) (map[string]bool, error) {
+	database, err := openSQLite(f)
+	if err != nil {
+		return nil, err
+	}
+	installed := map[string]bool{}
+	err = database.table("Name", func(row []any) {
+		if name, ok := first(row).(string); ok && name != "gpg-pubkey" { // a key, kept as a package
+			installed[name] = true
+		}
+	})
+	return installed, err
+}
+
+func first(row []any) any {
+	if len(row) == 0 {
+		return nil
+	}
+	return row[0]
+}
