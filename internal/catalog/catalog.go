@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-//go:embed profiles detect.yaml
+//go:embed profiles detect.yaml detected.txt
 var embedded embed.FS
 
 // Catalog holds all profiles. Each is read when it is asked for: a node needs one
@@ -32,6 +32,7 @@ func Load() (*Catalog, error) {
 			c.names = append(c.names, name)
 		}
 	}
+	slices.Sort(c.names)
 	return c, nil
 }
 

@@ -1,18 +1,13 @@
 package catalog_test
 
 import (
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/nodeguard/nodeguard/internal/catalog"
 	"github.com/nodeguard/nodeguard/internal/drift"
-	"github.com/nodeguard/nodeguard/internal/host"
 )
 
 func load(t testing.TB) *catalog.Catalog {
@@ -208,37 +203,6 @@ func TestOwnOperations(t *testing.T) {
 	}
 	if _, err := before.With(lost); err == nil || !strings.Contains(err.Error(), "there is no no.such to take the rules of") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestDetect(t *testing.T) {
-	tree := func(files ...string) *host.Root {
-		dir := t.TempDir()
-		for _, f := range files {
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, f)), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, f), []byte("Alibaba Cloud\n"), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		root, err := host.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = root.Close() })
-		return root
-	}
-	var got []string
-	for _, root := range []*host.Root{tree(), tree("sys/class/dmi/id/sys_vendor"), tree("etc/kubernetes/kubelet-customized-args.conf")} {
-		name, _, err := load(t).Detect(root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, name)
-	}
-	if diff := cmp.Diff([]string{catalog.Upstream, catalog.Upstream, "ack"}, got); diff != "" {
-		t.Error(diff)
 	}
 }
 

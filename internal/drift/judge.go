@@ -44,11 +44,20 @@ func (j *judgement) check(c CheckPolicy, look Look) {
 	slices.SortStableFunc(findings, bySeverity)
 
 	j.report.Findings = append(j.report.Findings, findings...)
-	j.report.Unknown = append(j.report.Unknown, gaps...)
+	j.unknown(gaps)
 	j.report.Checks = append(j.report.Checks, CheckReport{
 		Name: c.Name, Status: checkStatus(findings, blind), DurationSeconds: look.Took.Seconds(), Error: look.Error, Sources: []EventSource{},
 	})
 	j.report.Conditions = append(j.report.Conditions, j.family(c, look, findings, gaps, blind))
+}
+
+// unknown lists each gap once, though several checks look for one operation.
+func (j *judgement) unknown(gaps []UnknownReport) {
+	for _, g := range gaps {
+		if !slices.Contains(j.report.Unknown, g) {
+			j.report.Unknown = append(j.report.Unknown, g)
+		}
+	}
 }
 
 // findings are the ones seen now and, behind each gap, the ones last seen there.

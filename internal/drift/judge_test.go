@@ -247,3 +247,15 @@ func TestChineseMessage(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Two checks that look for one operation share a baseline that is damaged.
+func TestAGapIsListedOnce(t *testing.T) {
+	gap := drift.Gap{Operation: "op", Reason: "the baseline is damaged", Hint: "look at it"}
+	p := drift.Policy{Checks: []drift.CheckPolicy{
+		{Name: "a", Condition: "A", Operations: []string{"op"}, Gaps: []drift.Gap{gap}}, {Name: "b", Condition: "B", Operations: []string{"op"}, Gaps: []drift.Gap{gap}},
+	}}
+	r := drift.Judge(p, drift.Report{}, map[string]drift.Look{"a": {}, "b": {}}, time.Time{})
+	if len(r.Unknown) != 1 {
+		t.Errorf("%+v", r.Unknown)
+	}
+}
