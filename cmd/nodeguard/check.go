@@ -31,6 +31,9 @@ func check(cmd *cobra.Command, o *options) error {
 		return err
 	}
 	defer s.host.Close()
+	if o.output == "wide" {
+		s.note("profile %s: %s", s.profile.Name, s.because)
+	}
 	s.setForeignAside()
 	checks, err := s.checks()
 	if err != nil {

@@ -9,8 +9,12 @@ import (
 	"github.com/nodeguard/nodeguard/internal/components"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/firewall"
+	"github.com/nodeguard/nodeguard/internal/hostconfig"
+	"github.com/nodeguard/nodeguard/internal/identity"
 	"github.com/nodeguard/nodeguard/internal/paths"
+	"github.com/nodeguard/nodeguard/internal/probe"
 	"github.com/nodeguard/nodeguard/internal/sysctl"
+	"github.com/nodeguard/nodeguard/internal/volumes"
 )
 
 // area is a check with the condition it stands for and how it is built.
@@ -27,6 +31,9 @@ func areas() []area {
 		{paths.Name, "KubernetesPathDrift", buildPaths},
 		{firewall.Name, "FirewallInterference", buildFirewall},
 		{components.Name, "ComponentConfigDrift", buildComponents},
+		{volumes.Name, "VolumeMountDrift", buildVolumes},
+		{identity.Name, "NodeIdentityDrift", buildIdentity},
+		{hostconfig.Name, "HostConfigDrift", buildHostconfig},
 	}
 }
 
@@ -52,6 +59,28 @@ func buildFirewall(s *session, _ baseline.Scope) (drift.Check, error) {
 func buildComponents(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[components.Rule](s.profile, components.Name)
 	return components.New(s.host, rules, recorded).WithUnits(s.units).WithNode(s.ownNode, s.upgrade().Observed()), err
+}
+
+func buildHostconfig(s *session, recorded baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[hostconfig.Rule](s.profile, hostconfig.Name)
+	check := hostconfig.New(s.host, rules, recorded).WithUnits(s.units)
+	if s.files != nil { // the agent: one look has no time to wait for answers
+		check = check.WithProbes()
+	}
+	return check, err
+}
+
+func buildIdentity(s *session, recorded baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[identity.Rule](s.profile, identity.Name)
+	return identity.New(s.host, rules, s.ownNode, recorded), err
+}
+
+func buildVolumes(s *session, recorded baseline.Scope) (drift.Check, error) {
+	rules, err := catalog.Rules[volumes.Rule](s.profile, volumes.Name)
+	if s.mounts == nil {
+		s.mounts = probe.NewMounts(s.host)
+	}
+	return volumes.New(s.host, rules, s.mounts, recorded), err
 }
 
 func checkNames() []string {

@@ -103,7 +103,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.log.Info("watching", "version", versionString(), "profile", d.profile.Name, "root", d.root)
+	d.log.Info("watching", "version", versionString(), "profile", d.profile.Name, "because", d.because, "root", d.root)
 	d.agent = agent.New(agent.Config{
 		Set: set, Before: d.openFindings(), Record: d.changed, Classify: d.classify, Publish: d.publish, Looked: d.looked, Turned: d.turned, Log: d.log, Deadline: d.flags.deadline,
 	})

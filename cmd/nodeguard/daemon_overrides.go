@@ -28,10 +28,10 @@ func (s *session) apply(overrides []int) error {
 	return s.chooseProfile()
 }
 
-// unplaced tells whether it is still unknown which configuration holds here: until
+// unplaced tells whether it is still unknown which configuration and profile hold here: until
 // then nothing is written to the Node. It is called with the lock held.
 func (d *daemon) unplaced() bool {
-	return d.exporter != nil && len(d.overrides.file.Overrides) > 0 && !d.overrides.placed
+	return d.exporter != nil && !d.overrides.placed && (len(d.overrides.file.Overrides) > 0 || d.undetected())
 }
 
 // awaitNode lets the agent begin with what holds for its Node. An API server that
@@ -61,7 +61,7 @@ func (d *daemon) awaitNode(ctx context.Context) {
 			d.nodeChanged() // what else it asks for is for the running agent
 			return
 		case <-patience.C:
-			d.log.Warn("the Node is not known yet: overrides wait for it, and so do its conditions")
+			d.log.Warn("the Node is not known yet: overrides and the profile wait for it, and so do its conditions")
 			return
 		case <-ctx.Done():
 			return
@@ -94,19 +94,25 @@ func (d *daemon) followLabels(ctx context.Context, n kube.Node) {
 	}
 }
 
-// label takes the overrides for the Node's labels, and tells whether they are
-// others than before.
+// label takes the overrides for the Node's labels, and the profile that they tell, and
+// tells whether either is another than before.
 func (d *daemon) label(n kube.Node) (changed bool) {
 	d.mu.Lock()
 	d.overrides.labels = labelsOf(n)
 	applied := d.overrides.file.Applying(d.overrides.labels)
-	if slices.Equal(applied, d.overrides.applied) {
+	same := slices.Equal(applied, d.overrides.applied)
+	if same && !d.undetected() {
 		d.mu.Unlock()
 		return false
 	}
 	fresh := *d.session
 	fresh.config = d.overrides.file
 	err := fresh.apply(applied)
+	if same && err == nil && fresh.profile.Name == d.profile.Name {
+		d.because = fresh.because
+		d.mu.Unlock()
+		return false
+	}
 	if err == nil {
 		d.overrides.applied = applied
 		d.adopt(&fresh)

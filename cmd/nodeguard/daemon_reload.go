@@ -17,6 +17,7 @@ func (d *daemon) reload(ctx context.Context) {
 		return
 	}
 	defer fresh.host.Close()
+	fresh.ownNode = d.ownNode
 	file := fresh.config
 	d.mu.Lock()
 	applied := file.Applying(d.overrides.labels)
@@ -36,7 +37,7 @@ func (d *daemon) reload(ctx context.Context) {
 // adopt makes what the session was configured to be the agent's. It is called with
 // the lock held.
 func (d *daemon) adopt(fresh *session) {
-	d.config, d.language, d.profile = fresh.config, fresh.language, fresh.profile
+	d.config, d.language, d.profile, d.because = fresh.config, fresh.language, fresh.profile, fresh.because
 	if after := d.settleAfter(); d.settler == nil || after != d.settling {
 		d.settler, d.settling = baseline.NewSettler(after), after
 	}
@@ -45,12 +46,12 @@ func (d *daemon) adopt(fresh *session) {
 // taken says that a configuration is in force.
 func (d *daemon) taken(overrides []int) {
 	d.mu.Lock()
-	profile := d.profile.Name
+	profile, because := d.profile.Name, d.because
 	d.mu.Unlock()
 	detail, _ := json.Marshal(struct {
 		Profile   string `json:"profile"`
 		Overrides []int  `json:"overrides,omitempty"`
 	}{profile, overrides})
 	d.record(journal.Entry{At: now(), Event: journal.Reloaded, Detail: string(detail)})
-	d.log.Info("configuration taken", "profile", profile, "overrides", overrides)
+	d.log.Info("configuration taken", "profile", profile, "because", because, "overrides", overrides)
 }

@@ -59,6 +59,7 @@ var forbidden = []struct{ from, to, why string }{
 	{"check", "internal/journal", "the agent journals, checks observe"},
 	{"internal/watch", "check", "sources that checks share know none of them"},
 	{"internal/units", "check", "sources that checks share know none of them"},
+	{"internal/probe", "check", "sources that checks share know none of them"},
 	{"internal/agent", "check", "the loop drives whatever it is given"},
 	{"internal/agent", "internal/export", "the loop hands reports to whoever asked for them"},
 	{"check", "internal/export", "a check reports observations, not output"},
@@ -66,7 +67,7 @@ var forbidden = []struct{ from, to, why string }{
 	{"internal/export", "internal/catalog", "exporters see reports only"},
 }
 
-var checkPackages = []string{"internal/sysctl", "internal/paths", "internal/firewall", "internal/components"}
+var checkPackages = []string{"internal/sysctl", "internal/paths", "internal/firewall", "internal/components", "internal/volumes", "internal/identity", "internal/hostconfig"}
 
 const module = "github.com/nodeguard/nodeguard/"
 

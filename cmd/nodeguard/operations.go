@@ -12,11 +12,20 @@ func newOperations(o *options) *cobra.Command {
 		Use:   "operations",
 		Short: "List the documented operations of a profile",
 		Example: `  nodeguard operations --profile ack
+  nodeguard operations --coverage
   nodeguard operations -o json | jq -r '.[].id'`,
 		Args: noArgs,
 	}
 	outputFlag(cmd, o, "table", "wide", "json", "yaml")
+	byProvider := cmd.Flags().Bool("coverage", false, "count, by provider, what a node can tell")
 	cmd.RunE = func(*cobra.Command, []string) error {
+		if *byProvider {
+			s, err := open(o)
+			if err != nil {
+				return err
+			}
+			return s.listCoverage()
+		}
 		s, err := openHost(o)
 		if err != nil {
 			return err

@@ -18,8 +18,11 @@ import (
 	"github.com/nodeguard/nodeguard/internal/components"
 	"github.com/nodeguard/nodeguard/internal/config"
 	"github.com/nodeguard/nodeguard/internal/firewall"
+	"github.com/nodeguard/nodeguard/internal/hostconfig"
+	"github.com/nodeguard/nodeguard/internal/identity"
 	"github.com/nodeguard/nodeguard/internal/paths"
 	"github.com/nodeguard/nodeguard/internal/sysctl"
+	"github.com/nodeguard/nodeguard/internal/volumes"
 )
 
 const reference = "../../docs/reference.yaml"
@@ -51,6 +54,7 @@ func TestReferenceNamesEveryKey(t *testing.T) {
 	for name, rule := range map[string]reflect.Type{
 		sysctl.Name: reflect.TypeFor[sysctl.Rule](), paths.Name: reflect.TypeFor[paths.Rule](),
 		"firewall": reflect.TypeFor[firewall.Rule](), "components": reflect.TypeFor[components.Rule](),
+		identity.Name: reflect.TypeFor[identity.Rule](), hostconfig.Name: reflect.TypeFor[hostconfig.Rule](), volumes.Name: reflect.TypeFor[volumes.Rule](),
 	} {
 		wanted = append(wanted, keys("operations/rules/"+name, rule)...)
 	}

@@ -21,11 +21,16 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/nodeguard/nodeguard/internal/probe"
 )
 
 var update = flag.Bool("update", false, "write what nodeguard prints into the golden files of the scripts")
 
 func TestMain(m *testing.M) {
+	if code, child := probe.Child(os.Args, probe.Tasks{probe.StatMounts: probe.Stat}); child {
+		os.Exit(code)
+	}
 	syscall.Umask(0o022) // the modes of a script's files are looked at
 	if os.Getenv("GORACE") == "" {
 		_ = os.Setenv("GORACE", "atexit_sleep_ms=10") // or each of some hundred runs takes a second to exit
@@ -36,6 +41,12 @@ func TestMain(m *testing.M) {
 // TestScripts runs the cases of testdata/script: the tree of a host, what happens
 // to it, and what nodeguard says. A new case is a new file there.
 func TestScripts(t *testing.T) {
+	seen := newShown()
+	t.Cleanup(func() {
+		if all := flag.Lookup("test.run").Value.String(); all == "" || all == "TestScripts" {
+			seen.compare(t)
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		UpdateScripts:      *update,
@@ -51,7 +62,9 @@ func TestScripts(t *testing.T) {
 				if len(args) == 0 {
 					ts.Fatalf("usage: check CODE [FLAG…]")
 				}
-				exits(ts, args[0], append([]string{"check", "--root", "host"}, args[1:]...))
+				args = append([]string{args[0], "check", "--root", "host"}, args[1:]...)
+				exits(ts, args[0], args[1:])
+				show(ts, seen, args[1:])
 			},
 			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
 				if len(args) == 0 {
@@ -59,6 +72,7 @@ func TestScripts(t *testing.T) {
 				}
 				exits(ts, args[0], args[1:])
 			},
+			"node":        func(ts *testscript.TestScript, _ bool, args []string) { checkWithNode(ts, seen, args) },
 			"append":      appendLine,
 			"certificate": certificate,
 		},
@@ -81,6 +95,17 @@ func exits(ts *testscript.TestScript, want string, args []string) {
 	fmt.Fprint(ts.Stderr(), stderr)
 	if strconv.Itoa(got) != want {
 		ts.Fatalf("nodeguard exits %d, want %s", got, want)
+	}
+}
+
+// show lets a check look once more, for the list of what the scripts show.
+func show(ts *testscript.TestScript, seen *shown, args []string) {
+	var failed *exec.ExitError
+	if err := ts.Exec("nodeguard", append(args, "-o", "json")...); err != nil && !errors.As(err, &failed) {
+		ts.Fatalf("%v", err)
+	}
+	if report := ts.ReadFile("stdout"); report != "" {
+		ts.Check(seen.add(ts.Name(), []byte(report)))
 	}
 }
 

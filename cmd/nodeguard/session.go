@@ -13,6 +13,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/node"
 	"github.com/nodeguard/nodeguard/internal/paths"
+	"github.com/nodeguard/nodeguard/internal/probe"
 	"github.com/nodeguard/nodeguard/internal/units"
 	"github.com/nodeguard/nodeguard/internal/watch"
 )
@@ -30,12 +31,15 @@ type session struct {
 	baseline *baseline.Baseline // nil: none that can be used
 	baseErr  error              // why not; baseline.ErrNone where there is none yet
 	profile  catalog.Profile
+	because  string // why that profile
 	progress *paths.Progress
 
 	files *watch.Watcher // nil: nobody listens for changes
 	units *units.Bus
 
 	ownNode *node.Source // nil: no cluster
+
+	mounts *probe.Mounts // outlives the checks, as who hangs on a mount does
 }
 
 // open reads configuration and catalogue, which no host is needed for.
@@ -80,15 +84,16 @@ func openHost(o *options) (*session, error) {
 }
 
 // chooseProfile takes the named profile, else the one that was recorded, else
-// what the host's files tell.
+// what the host's files and the own Node tell.
 func (s *session) chooseProfile() error {
-	name := s.named()
-	if name == "auto" {
+	name, because := s.named(), "it is named"
+	if name == auto {
 		var err error
-		if name, err = s.detected(); err != nil {
+		if name, because, err = s.detected(); err != nil {
 			return err
 		}
 	}
+	s.because = because
 	p, err := s.catalog.Profile(name)
 	if err != nil {
 		return usage(err, "or leave --profile out to have it detected")
@@ -102,16 +107,30 @@ func (s *session) named() string {
 			return name
 		}
 	}
-	return "auto"
+	return auto
 }
 
-func (s *session) detected() (string, error) {
-	if s.baseline != nil && s.baseline.Machine.Same(s.machine()) && slices.Contains(s.catalog.Names(), s.baseline.Profile) {
-		return s.baseline.Profile, nil
+const auto = "auto"
+
+// detected never changes what was recorded: that the API is away, or a file of the
+// provider's gone, makes it no other node.
+func (s *session) detected() (name, because string, err error) {
+	if s.kept() {
+		return s.baseline.Profile, "it was recorded with the baseline", nil
 	}
-	name, _, err := s.catalog.Detect(s.host)
-	return name, err
+	if own, known := s.ownNode.Get(); known {
+		return s.catalog.Detect(s.host, &own)
+	}
+	return s.catalog.Detect(s.host, nil)
 }
+
+// kept tells whether the baseline says which profile this node has.
+func (s *session) kept() bool {
+	return s.baseline != nil && s.baseline.Machine.Same(s.machine()) && slices.Contains(s.catalog.Names(), s.baseline.Profile)
+}
+
+// undetected tells whether the own Node has a say in the profile.
+func (s *session) undetected() bool { return s.named() == auto && !s.kept() }
 
 // use makes the profile with the user's additions the session's.
 func (s *session) use(p catalog.Profile) error {

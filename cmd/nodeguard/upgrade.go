@@ -8,7 +8,9 @@ import (
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/identity"
 	"github.com/nodeguard/nodeguard/internal/upgrade"
+	"github.com/nodeguard/nodeguard/internal/volumes"
 )
 
 // absorbing is the tier of an upgrade that the agent will accept by itself.
@@ -28,7 +30,12 @@ func (s *session) fold(before drift.Report, seen map[string]drift.Look, agent bo
 	if s.baseline == nil {
 		return seen, nil
 	}
-	judged, memory = upgrade.Fold(before, seen, s.baseline.Upgrade, at)
+	judged, memory = upgrade.Fold(before, foldable(seen), s.baseline.Upgrade, at)
+	for check, look := range seen {
+		if _, folded := judged[check]; !folded {
+			judged[check] = look
+		}
+	}
 	if memory == nil || !agent {
 		return judged, memory
 	}
@@ -44,6 +51,15 @@ func (s *session) fold(before drift.Report, seen map[string]drift.Look, agent bo
 		}
 	}
 	return judged, memory
+}
+
+// foldable are the looks at what an upgrade changes. It changes neither which node
+// this is nor where its volumes are.
+func foldable(seen map[string]drift.Look) map[string]drift.Look {
+	out := maps.Clone(seen)
+	delete(out, identity.Name)
+	delete(out, volumes.Name)
+	return out
 }
 
 func absorbed(f drift.Finding) bool { return f.Explains && f.Absorb }

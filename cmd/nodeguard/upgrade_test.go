@@ -192,3 +192,21 @@ func TestUpgradeIsKeptAtTheEnd(t *testing.T) {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
+
+// Another address or another Node is no part of an upgrade, though it shows with it.
+func TestWhichNodeItIsIsNotFolded(t *testing.T) {
+	own := drift.Finding{Operation: "x.ip", Subject: "address eth0", Observed: "192.0.2.9", Supported: "192.0.2.1", State: drift.Active, Baseline: true}
+	seen := map[string]drift.Look{
+		"components": {Observation: drift.Observation{Findings: []drift.Finding{{Operation: "x.up", Subject: "kubelet release", Observed: "v2", Supported: "v1", State: drift.Active, Baseline: true, Explains: true}}}},
+		"identity":   {Observation: drift.Observation{Findings: []drift.Finding{own}}},
+		"paths":      {Observation: drift.Observation{Findings: []drift.Finding{{Operation: "x.path", Subject: "/etc/kubernetes/a", State: drift.Active, Baseline: true}}}},
+	}
+	s := &session{baseline: &baseline.Baseline{}}
+	judged, memory := s.fold(drift.Report{}, seen, false, time.Now())
+	if got := judged["identity"].Findings; len(got) != 1 || got[0].Observed != own.Observed {
+		t.Errorf("the address is folded: %+v", got)
+	}
+	if len(judged["paths"].Findings) != 0 || memory == nil {
+		t.Errorf("the file is not: %+v", judged["paths"].Findings)
+	}
+}

@@ -26,7 +26,7 @@ func TestOverridesFollowTheLabels(t *testing.T) {
 		}
 	}
 	config := filepath.Join(t.TempDir(), "nodeguard.yaml")
-	write(t, config, `
+	write(t, config, clockless+`
 overrides:
   - nodeSelector: {pool: edge}
     disabled: [ack.net.tcp-tw-reuse]
