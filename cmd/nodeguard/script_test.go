@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,10 +12,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/big"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -98,14 +101,17 @@ func exits(ts *testscript.TestScript, want string, args []string) {
 	}
 }
 
-// show lets a check look once more, for the list of what the scripts show.
+// show lets a check look once more, in this process, for the list of what the scripts show.
 func show(ts *testscript.TestScript, seen *shown, args []string) {
-	var failed *exec.ExitError
-	if err := ts.Exec("nodeguard", append(args, "-o", "json")...); err != nil && !errors.As(err, &failed) {
-		ts.Fatalf("%v", err)
+	args = append(slices.Clone(args), "-o", "json")
+	for i, flag := range args[:len(args)-1] {
+		if flag == "--root" || flag == "--config" {
+			args[i+1] = ts.MkAbs(args[i+1])
+		}
 	}
-	if report := ts.ReadFile("stdout"); report != "" {
-		ts.Check(seen.add(ts.Name(), []byte(report)))
+	var report bytes.Buffer
+	if run(context.Background(), args, &report, io.Discard); report.Len() > 0 {
+		ts.Check(seen.add(ts.Name(), report.Bytes()))
 	}
 }
 
