@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: under a real systemd with real firewalls (test/host), and in a real Kubernetes cluster
 # (test/cluster). What they need is built once and cached in ${XDG_CACHE_HOME:-~/.cache}/nodeguard-e2e. RUN selects
-# tests, as in go test -run; NODEGUARD_E2E_OUTAGE is how long the API server is away (20s), and NODEGUARD_E2E_LOGS a
+# tests, as in go test -run; NODEGUARD_E2E_OUTAGE is how long the API server is away (2m), and NODEGUARD_E2E_LOGS a
 # folder for the logs of the cluster.
 set -euo pipefail
 cd "$(dirname "$0")/.."

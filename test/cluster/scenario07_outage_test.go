@@ -14,7 +14,7 @@ import (
 // The API server is away while a node drifts, and another one drifts and recovers.
 func TestOutage(t *testing.T) {
 	install(t)
-	outage := 20 * time.Second
+	outage := 2 * time.Minute
 	if text := os.Getenv("NODEGUARD_E2E_OUTAGE"); text != "" {
 		var err error
 		if outage, err = time.ParseDuration(text); err != nil {
