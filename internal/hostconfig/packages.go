@@ -1,27 +1,20 @@
 package hostconfig
 
 import (
-	"bytes"
-	"strings"
-
 	"github.com/nodeguard/nodeguard/internal/drift"
-)
-
-const (
-	dpkgStatus = "/var/lib/dpkg/status"
-	maxStatus  = 64 << 20
+	"github.com/nodeguard/nodeguard/internal/packages"
 )
 
 // packages are the installed packages by name; their versions are not the
 // configuration's. A host without a package database has none.
 func (l *look) packages(_ Rule, _ string) *table {
-	l.noteFile(dpkgStatus)
-	installed, err := remembered(l, dpkgStatus, maxStatus, func(data []byte) (map[string]bool, error) { return parseDpkg(data), nil })
+	l.noteFile(packages.DpkgStatus)
+	installed, err := remembered(l, packages.DpkgStatus, packages.MaxStatus, namesOf)
 	if gone(err) {
 		return l.rpmPackages()
 	}
 	if err != nil {
-		return faulty("package", faultOf(dpkgStatus, err))
+		return faulty("package", faultOf(packages.DpkgStatus, err))
 	}
 	return packageTable(installed)
 }
@@ -34,29 +27,11 @@ func packageTable(installed map[string]bool) *table {
 	return t
 }
 
-// parseDpkg reads dpkg's status file: the packages whose files are there.
-func parseDpkg(data []byte) map[string]bool {
+// namesOf are the packages of dpkg's status file.
+func namesOf(status []byte) (map[string]bool, error) {
 	out := map[string]bool{}
-	name, installed := "", false
-	end := func() {
-		if name != "" && installed {
-			out[name] = true
-		}
-		name, installed = "", false
+	for name := range packages.ParseDpkg(status) {
+		out[name] = true
 	}
-	for line := range bytes.Lines(data) {
-		text := strings.TrimRight(string(line), "\r\n")
-		key, value, _ := strings.Cut(text, ":")
-		switch {
-		case strings.TrimSpace(text) == "":
-			end()
-		case key == "Package":
-			name = strings.TrimSpace(value)
-		case key == "Status":
-			words := strings.Fields(value)
-			installed = len(words) == 3 && words[2] != "not-installed" && words[2] != "config-files"
-		}
-	}
-	end()
-	return out
+	return out, nil
 }

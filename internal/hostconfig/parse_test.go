@@ -34,7 +34,7 @@ func TestParseHosts(t *testing.T) {
 }
 
 func TestParseDpkg(t *testing.T) {
-	got := parseDpkg([]byte("Package: a\nStatus: install ok installed\nDescription: x\n Package: not-a\n\nStatus: hold ok installed\nPackage: b\n\n\nPackage: c\nStatus: deinstall ok config-files\n\nPackage: d\nStatus: install ok half-configured\r\n\nPackage: e"))
+	got, _ := namesOf([]byte("Package: a\nStatus: install ok installed\nDescription: x\n Package: not-a\n\nStatus: hold ok installed\nPackage: b\n\n\nPackage: c\nStatus: deinstall ok config-files\n\nPackage: d\nStatus: install ok half-configured\r\n\nPackage: e"))
 	if diff := cmp.Diff(map[string]bool{"a": true, "b": true, "d": true}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -14,7 +14,8 @@ import (
 const (
 	// DpkgStatus is dpkg's list of packages.
 	DpkgStatus = "/var/lib/dpkg/status"
-	maxStatus  = 64 << 20
+	// MaxStatus is far more than any list of packages, in bytes.
+	MaxStatus = 64 << 20
 )
 
 // rpmDatabases are where rpm keeps its database; reading one takes its library.
@@ -48,7 +49,7 @@ func (d *Database) Installed(root *host.Root) (map[string]string, error) {
 	if d.installed != nil && now == d.read {
 		return d.installed, nil
 	}
-	data, err := root.ReadFile(DpkgStatus, maxStatus)
+	data, err := root.ReadFile(DpkgStatus, MaxStatus)
 	if err != nil {
 		return nil, err
 	}
