@@ -399,3 +399,20 @@ func TestCancelledLookIsAGap(t *testing.T) {
 		t.Errorf("found %v, gaps %v", found(o), o.Gaps)
 	}
 }
+
+// A profile or an operation that leaves takes paths of its own with it: what their
+// mounts were recorded as is no content of the path around them.
+func TestAPathThatHasNoRuleAnyMore(t *testing.T) {
+	dir := node(t)
+	scope := record(t, dir)
+	scope["/etc/kubernetes/pki (mount)"] = "ext4 point=/ subtree=/ inode=7 device=8:1 source=/dev/sda1 boot=b"
+	if got := found(observe(t, dir, scope)); len(got) > 0 {
+		t.Errorf("without its rule: %v", got)
+	}
+	scope["/etc/kubernetes/pki/x (mount)"] = "file mode=0644 owner=0:0 links=1"
+	sh(t, dir, "rm etc/kubernetes/pki/ca.crt")
+	want := []string{"etc /etc/kubernetes/pki/ca.crt: missing, supported present", "etc /etc/kubernetes/pki/x (mount): missing, supported present"}
+	if diff := cmp.Diff(want, found(observe(t, dir, scope))); diff != "" {
+		t.Error(diff)
+	}
+}

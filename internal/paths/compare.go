@@ -189,6 +189,7 @@ func (c *comparison) below(t *target) {
 		case was == baseline.Unread:
 			c.markFresh(t, subject)
 		case c.facts[subject].Fresh || c.consequence(t, subject) || c.blind(subject):
+		case !seen && isMount(subject, was): // of a path that has no rule of its own any more
 		case !seen && c.counts(t, subject) && !matchAny(t.rule.MayVanish, relativeTo(t.subject, subject)):
 			c.changed(t, subject, was, absent)
 		case !known:
@@ -198,6 +199,11 @@ func (c *comparison) below(t *target) {
 			c.changed(t, subject, was, now.Value)
 		}
 	}
+}
+
+// isMount tells whether what was recorded is the mount of a path, and no file of that name.
+func isMount(subject, was string) bool {
+	return strings.HasSuffix(subject, mountSuffix) && parseValue(was).get("point") != ""
 }
 
 // ofAnother tells whether the subject is a target that lies in this one, or in that:

@@ -506,3 +506,33 @@ func TestWatchOfATree(t *testing.T) {
 	cancel()
 	<-ended
 }
+
+// A container's mounts come before its process: what it has is looked at again when
+// it has started, and then no more.
+func TestMountsAreLookedAtTwice(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	n := newNode(t)
+	at := n.volume(podA, "nas")
+	check := n.check(Rule{Find: unmounted})
+	ctx, cancel := context.WithCancel(t.Context())
+	to, ended := newHeard(), make(chan error)
+	go func() { ended <- check.Watch(ctx, to) }()
+	to.until(t, func(h drift.Hint) bool { return h.Subject == "" })
+	mounts := func(h drift.Hint) bool { return h.Source == mountSource && h.Subject == anyMount }
+	mount(t, "tmpfs", at, "tmpfs", 0, "")
+	var first time.Time
+	to.until(t, func(h drift.Hint) bool { first = h.At; return mounts(h) })
+	to.until(t, func(h drift.Hint) bool { return mounts(h) && h.At.Sub(first) >= time.Second })
+	select {
+	case h := <-to.hints:
+		t.Errorf("and again: %+v", h)
+	case <-time.After(2 * started):
+	}
+	umount(t, at)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -24,6 +24,8 @@ const (
 const (
 	// pause collects the mounts of a starting pod into one look.
 	pause = 100 * time.Millisecond
+	// started is how long after its mounts a container's first process is there.
+	started = 1500 * time.Millisecond
 	// compareEvery is how often all of it is looked at though nothing hints: errors
 	// of file systems and devices make no event.
 	compareEvery = time.Minute
@@ -134,27 +136,36 @@ func (w *mountWatch) close() {
 	_ = unix.Close(w.over)
 }
 
-// run hints for every change until it is over: at once, and again for what comes
-// in the pause after it.
+// run hints for every change until it is over: at once, again for what comes in the
+// pause after it, and once more when a container whose mounts they are has started.
 func (w *mountWatch) run(to drift.Sink) error {
+	const never = -1
+	timeout := never
 	for {
-		if over, err := w.wait(-1, int32(w.info)); over || err != nil {
+		news, over, err := w.wait(timeout, int32(w.info))
+		if over || err != nil {
 			return err
 		}
 		to.Hint(drift.Hint{Source: mountSource, Subject: anyMount, At: time.Now()})
-		if over, err := w.wait(int(pause.Milliseconds()), -1); over || err != nil {
+		if !news {
+			timeout = never
+			continue
+		}
+		if _, over, err := w.wait(int(pause.Milliseconds()), -1); over || err != nil {
 			return err
 		}
+		timeout = int((started - pause).Milliseconds())
 	}
 }
 
 // wait returns when info has news, at the timeout, or when it is over.
-func (w *mountWatch) wait(timeout int, info int32) (over bool, err error) {
+func (w *mountWatch) wait(timeout int, info int32) (news, over bool, err error) {
 	for {
 		fds := []unix.PollFd{{Fd: int32(w.over), Events: unix.POLLIN}, {Fd: info, Events: unix.POLLPRI}}
-		_, err := unix.Poll(fds, timeout)
+		n, err := unix.Poll(fds, timeout)
 		if !errors.Is(err, unix.EINTR) {
-			return fds[0].Revents != 0, err
+			over = fds[0].Revents != 0
+			return n > 0 && !over, over, err
 		}
 	}
 }
