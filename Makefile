@@ -19,7 +19,7 @@ test: ## Install what the tests need, then vet and test everything with the race
 lint: ## Run golangci-lint, and govulncheck where its database can be reached
 	@hack/lint.sh
 
-e2e: build ## Boot a real systemd with real firewalls and check it (needs root)
+e2e: build ## Run a real cluster, and a real systemd with firewalls, and watch them (needs root)
 	@hack/e2e.sh
 
 fuzz: ## Run every fuzz target for FUZZTIME (60s)

@@ -110,7 +110,7 @@ func TestUninstall(t *testing.T) {
 			t.Errorf("left over: %s", left)
 		}
 	}
-	installed = false
+	installed, tried = false, false
 }
 
 func named(name string) *Node {
