@@ -572,3 +572,34 @@ func TestLookedIsToldAgain(t *testing.T) {
 		}
 	})
 }
+
+// farewell is a check whose source says at its end that it is off.
+type farewell struct{ check }
+
+func (f farewell) Watch(ctx context.Context, to drift.Sink) error {
+	to.Mode("fake", drift.Event, "")
+	<-ctx.Done()
+	to.Mode("fake", drift.Off, "it ends")
+	to.Hint(drift.Hint{Source: "late"})
+	return nil
+}
+
+// A check that was built anew has its own sources: those of the one before it are not
+// heard any more.
+func TestSourcesOfAReplacedCheckAreNotHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		built := func(key string) agent.Set {
+			return agent.Set{Policy: policy("a"), Checks: []agent.Built{{Check: farewell{check{"a", newHost()}}, Key: key}}}
+		}
+		b := start(t, agent.Config{Set: built("1")})
+		defer b.stop()
+		time.Sleep(time.Second)
+		b.Reload(t.Context(), built("2"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		sources := b.Snapshot().Sources
+		if len(sources) != 1 || sources[0].Name != "fake" || sources[0].Mode != drift.Event {
+			t.Errorf("sources %+v", sources)
+		}
+	})
+}

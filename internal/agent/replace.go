@@ -12,22 +12,32 @@ import (
 // running with all that it knows; the others' sources end.
 func (a *Agent) replace(ctx context.Context, s Set) {
 	a.config.Set = s
+	for _, r := range a.runners {
+		if !slices.ContainsFunc(s.Checks, r.is) {
+			a.end(r)
+		}
+	}
 	old := a.runners
 	a.runners = nil
 	for _, built := range s.Checks {
-		i := slices.IndexFunc(old, func(r *runner) bool { return r.check.Name() == built.Name() && r.key == built.Key })
-		if i >= 0 {
+		if i := slices.IndexFunc(old, func(r *runner) bool { return r.is(built) }); i >= 0 {
 			a.runners = append(a.runners, old[i])
-			old = slices.Delete(old, i, i+1)
-			continue
+		} else {
+			a.runners = append(a.runners, a.newRunner(ctx, built))
 		}
-		a.runners = append(a.runners, a.newRunner(ctx, built))
-	}
-	for _, r := range old {
-		r.cancel()
-		a.stats.forget(r.check.Name())
 	}
 	a.stats.changed = true
+}
+
+// is tells whether the runner runs that very check.
+func (r *runner) is(b Built) bool { return r.check.Name() == b.Name() && r.key == b.Key }
+
+// end ends a check's sources. What they still say is not heard, for another check of
+// the same name may say the opposite.
+func (a *Agent) end(r *runner) {
+	r.cancel()
+	r.ended.Store(true)
+	a.stats.forget(r.check.Name())
 }
 
 // newRunner starts a check's sources. Their first hint, or the first resync,
@@ -54,7 +64,7 @@ func (a *Agent) watch(ctx context.Context, r *runner, w drift.Watcher) {
 	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
 		if err := watchSafely(ctx, w, sink{a, r}); err != nil {
 			a.config.Log.Warn("sources of a check failed", "check", r.check.Name(), "error", err, "again", wait)
-			a.stats.failed(r.check.Name(), "watch")
+			a.stats.failed(r, "watch")
 		}
 		select {
 		case <-ctx.Done():

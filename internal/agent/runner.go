@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -18,6 +19,7 @@ type runner struct {
 	cancel context.CancelFunc
 	nudge  func()
 	stats  *checkStats
+	ended  atomic.Bool // another check took its place: its sources are not heard any more
 
 	mu    sync.Mutex
 	hints hints

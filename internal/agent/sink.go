@@ -19,20 +19,20 @@ func (s sink) Hint(h drift.Hint) {
 	if h.At.IsZero() {
 		h.At = time.Now()
 	}
-	s.agent.stats.hinted(s.runner.check.Name(), h)
+	s.agent.stats.hinted(s.runner, h)
 	s.runner.hint(h)
 }
 
 // Mode implements drift.Sink.
 func (s sink) Mode(source string, m drift.Mode, why string) {
-	if s.agent.stats.mode(s.runner.check.Name(), source, m, why) {
+	if s.agent.stats.mode(s.runner, source, m, why) {
 		s.agent.config.Log.Info("source", "check", s.runner.check.Name(), "source", source, "mode", m, "why", why)
 	}
 }
 
 // Failed implements drift.Sink.
 func (s sink) Failed(source string, err error) {
-	s.agent.stats.failed(s.runner.check.Name(), source)
+	s.agent.stats.failed(s.runner, source)
 	s.agent.config.Log.Debug("source failed", "check", s.runner.check.Name(), "source", source, "error", err)
 }
 

@@ -99,10 +99,13 @@ func (s *stats) source(check, name string) *Source {
 	return s.sources[key]
 }
 
-func (s *stats) hinted(check string, h drift.Hint) {
+func (s *stats) hinted(r *runner, h drift.Hint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	src := s.source(check, h.Source)
+	if r.ended.Load() {
+		return
+	}
+	src := s.source(r.check.Name(), h.Source)
 	src.Events++
 	if h.Lost {
 		src.Overflows++
@@ -110,9 +113,13 @@ func (s *stats) hinted(check string, h drift.Hint) {
 }
 
 // mode tells whether it is another one than before.
-func (s *stats) mode(check, name string, m drift.Mode, why string) bool {
+func (s *stats) mode(r *runner, name string, m drift.Mode, why string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r.ended.Load() {
+		return false
+	}
+	check := r.check.Name()
 	_, known := s.sources[[2]string{check, name}]
 	src := s.source(check, name)
 	other := !known || src.Mode != m || src.Why != why
@@ -120,10 +127,12 @@ func (s *stats) mode(check, name string, m drift.Mode, why string) bool {
 	return other
 }
 
-func (s *stats) failed(check, name string) {
+func (s *stats) failed(r *runner, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.source(check, name).Errors++
+	if !r.ended.Load() {
+		s.source(r.check.Name(), name).Errors++
+	}
 }
 
 // forget drops what a check that no longer runs has left.
