@@ -174,7 +174,7 @@ func TestTheHintNamesTheCommitter(t *testing.T) {
 		t.Skip("making namespaces needs root")
 	}
 	if !inFirstPIDNamespace() {
-		t.Skip("here the kernel's pids mean nothing")
+		t.Skip("the test runs in a pid namespace: the pids that the kernel tells are others there")
 	}
 	var l *listener
 	var pid int

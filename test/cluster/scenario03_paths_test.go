@@ -12,7 +12,7 @@ import (
 func TestProtectedPaths(t *testing.T) {
 	install(t)
 	n, mark := cluster.nodes[1], cluster.seen.Mark()
-	n.Run(t, "mkdir -p /root/kept /root/other")
+	n.Run(t, "mkdir -p /srv/kept /srv/other")
 	var changes []Change
 	change := func(what, words, command, back string) {
 		changes = append(changes, Change{What: what, Condition: "KubernetesPathDrift", Words: words, Command: command, Back: back})
@@ -20,32 +20,32 @@ func TestProtectedPaths(t *testing.T) {
 	files := []string{"/etc/kubernetes/kubelet-customized-args.conf", "/var/lib/kubelet/config.yaml", "/etc/containerd/config.toml"}
 	dirs := []string{"/etc/kubernetes", "/etc/containerd"}
 	for _, file := range files {
-		kept := "/root/kept/" + path.Base(file)
+		kept := "/srv/kept/" + path.Base(file)
 		change("edit "+file, file+" is content", "cp -p "+file+" "+kept+"; echo '# edited' >> "+file, "cat "+kept+" > "+file)
 	}
 	for _, file := range files {
 		change("chmod "+file, file+" is mode 0666", "chmod 0666 "+file, "chmod 0644 "+file)
 	}
 	for _, file := range files {
-		kept := "/root/kept/" + path.Base(file)
+		kept := "/srv/kept/" + path.Base(file)
 		change("delete "+file, file+" is missing", "mv "+file+" "+kept, "mv "+kept+" "+file)
 	}
 	for _, file := range files {
-		kept := "/root/kept/" + path.Base(file)
+		kept := "/srv/kept/" + path.Base(file)
 		change("link for "+file, file+" is link", "mv "+file+" "+kept+"; ln -s "+kept+" "+file, "mv -f "+kept+" "+file)
 	}
 	for _, file := range files {
-		change("mount over "+file, file+" is mounted over", "cp "+file+" /root/other/; mount --bind /root/other/"+path.Base(file)+" "+file, "umount "+file)
+		change("mount over "+file, file+" is mounted over", "cp "+file+" /srv/other/; mount --bind /srv/other/"+path.Base(file)+" "+file, "umount "+file)
 	}
 	for _, dir := range dirs {
 		change("add to "+dir, dir+"/added is new file", "echo x > "+dir+"/added", "rm "+dir+"/added")
 	}
 	change("add /var/lib/kubelet/config.d", "/var/lib/kubelet/config.d is new dir", "mkdir /var/lib/kubelet/config.d", "rmdir /var/lib/kubelet/config.d")
 	for _, dir := range dirs {
-		change("mount over "+dir, dir+" (mount) is on", "mount --bind /root/other "+dir, "umount "+dir)
+		change("mount over "+dir, dir+" (mount) is on", "mount --bind /srv/other "+dir, "umount "+dir)
 	}
 	for _, dir := range dirs {
-		change("link for "+dir, dir+" is link", "mv "+dir+" /root/kept/; ln -s /root/kept/"+path.Base(dir)+" "+dir, "rm "+dir+"; mv /root/kept/"+path.Base(dir)+" "+dir)
+		change("link for "+dir, dir+" is link", "mv "+dir+" /srv/kept/; ln -s /srv/kept/"+path.Base(dir)+" "+dir, "rm "+dir+"; mv /srv/kept/"+path.Base(dir)+" "+dir)
 	}
 	n.Drifts(t, changes...)
 	only(t, mark, n, "KubernetesPathDrift", "NodeOutOfSupport")

@@ -56,9 +56,9 @@ func TestAgentEvicted(t *testing.T) {
 		What: "a file edited while the agent is evicted", Condition: "KubernetesPathDrift", Words: "/etc/kubernetes/kubelet-customized-args.conf is content",
 		Do: func(t testing.TB, n *Node) {
 			kubectl(t, "create", "--raw", "/api/v1/namespaces/nodeguard/pods/"+pod+"/eviction", "-f", eviction)
-			n.Run(t, "while pgrep -x nodeguard > /dev/null; do :; done; cd /etc/kubernetes; cp kubelet-customized-args.conf /root/args; echo '# edited' >> kubelet-customized-args.conf")
+			n.Run(t, "while pgrep -x nodeguard > /dev/null; do :; done; cd /etc/kubernetes; cp kubelet-customized-args.conf /srv/args; echo '# edited' >> kubelet-customized-args.conf")
 		},
-		Back: "cat /root/args > /etc/kubernetes/kubelet-customized-args.conf",
+		Back: "cat /srv/args > /etc/kubernetes/kubelet-customized-args.conf",
 	}
 	r := n.Drift(t, evicted)
 	rolledOut(t)
