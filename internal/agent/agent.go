@@ -34,6 +34,8 @@ type Config struct {
 	// Classify tells what is to be judged of what the checks saw: what belongs to
 	// another finding is taken out. It must be quick; nil judges all of it.
 	Classify func(before drift.Report, seen map[string]drift.Look, at time.Time) map[string]drift.Look
+	// Who tells who caused a finding; nil: nobody.
+	Who Attributor
 	// Publish is told the report after every change and must not block.
 	Publish func(drift.Report)
 	// Looked is told what the checks saw, after every pass; the baseline settles by it.

@@ -22,6 +22,7 @@ func (a *Agent) conclude(now time.Time) {
 	}
 	report := drift.Judge(a.config.Set.Policy, a.before, a.classified(seen, now), now)
 	report = a.sources(report)
+	a.attribute(report, now)
 	changes := changes(a.before, report, now)
 	a.before, a.complete = report, true
 	shown := a.damper.settle(report, a.config.Set.Policy.Language, now)

@@ -21,8 +21,9 @@ type runner struct {
 	stats  *checkStats
 	ended  atomic.Bool // another check took its place: its sources are not heard any more
 
-	mu    sync.Mutex
-	hints hints
+	mu     sync.Mutex
+	hints  hints
+	traces []trace // who hinted lately
 
 	look     drift.Look
 	answered bool
@@ -58,6 +59,7 @@ func (r *runner) hint(h drift.Hint) {
 		r.hints.first = h.At
 	}
 	r.hints.early = r.hints.early || h.Early
+	r.traced(h)
 	switch {
 	case h.Subject == "" || h.Lost || len(r.hints.subjects) >= maxSubjects:
 		r.hints.all = true

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -18,6 +19,12 @@ type sink struct {
 func (s sink) Hint(h drift.Hint) {
 	if h.At.IsZero() {
 		h.At = time.Now()
+	}
+	if h.PID == os.Getpid() {
+		h.PID = 0 // the agent's own doing is no one's
+	}
+	if h.PID != 0 && s.agent.config.Who != nil {
+		s.agent.config.Who.Seen(h.PID, h.At)
 	}
 	s.agent.stats.hinted(s.runner, h)
 	s.runner.hint(h)

@@ -1,6 +1,9 @@
 package drift
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Language of what people read.
 type Language string
@@ -40,6 +43,32 @@ func (l Language) Finding(f FindingReport) string {
 		clause += l.say(", info", "，提示")
 	}
 	return clause + l.say(")", "）")
+}
+
+// Actor says in one phrase who did it: "sed (pid 4711, uid 0, pod default/p, container c)".
+func (l Language) Actor(a Actor) string {
+	who := a.Comm
+	if who == "" {
+		who = l.say("a process", "某进程")
+	}
+	parts := []string{fmt.Sprintf("pid %d", a.PID), fmt.Sprintf("uid %d", a.UID)}
+	if a.LoginUID != NoLogin && a.LoginUID != a.UID {
+		parts = append(parts, l.say("login uid %d", "登录 uid %d", a.LoginUID))
+	}
+	if a.Pod != "" {
+		parts = append(parts, l.say("pod %s", "Pod %s", a.Pod))
+	}
+	if a.Container != "" {
+		parts = append(parts, l.say("container %s", "容器 %s", a.Container))
+	}
+	if len(a.Parents) > 0 {
+		var above []string
+		for _, p := range a.Parents {
+			above = append(above, p.Comm)
+		}
+		parts = append(parts, l.say("of %s", "父进程 %s", strings.Join(above, " < ")))
+	}
+	return who + l.say(" (%s)", "（%s）", strings.Join(parts, l.say(", ", "，")))
 }
 
 // Gap says in one clause what could not be looked at, and why.

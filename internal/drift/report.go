@@ -111,16 +111,28 @@ type Source struct {
 	Section  string `json:"section"`
 }
 
-// Actor is who caused a finding, where the kernel could tell.
+// NoLogin is the login uid of a process that no login session began.
+const NoLogin = ^uint32(0)
+
+// Actor is who caused a finding, where the kernel could tell. What it could not
+// tell is empty.
 type Actor struct {
-	PID       int       `json:"pid"`
-	Comm      string    `json:"comm"`
-	Exe       string    `json:"exe"`
-	UID       uint32    `json:"uid"`
-	LoginUID  uint32    `json:"loginUid"`
-	Pod       string    `json:"pod"`
-	Container string    `json:"container"`
-	At        time.Time `json:"at"`
+	PID       int        `json:"pid"` // in the host's pid namespace
+	Comm      string     `json:"comm"`
+	Command   string     `json:"command,omitempty"` // with its arguments, secrets masked, cut at 200 bytes
+	Exe       string     `json:"exe"`
+	UID       uint32     `json:"uid"`
+	LoginUID  uint32     `json:"loginUid"`          // NoLogin where there was no login
+	Parents   []Ancestor `json:"parents,omitempty"` // the nearest first, three at most
+	Pod       string     `json:"pod"`               // namespace/name
+	Container string     `json:"container"`
+	At        time.Time  `json:"at"` // of the event
+}
+
+// Ancestor is a process above an actor.
+type Ancestor struct {
+	PID  int    `json:"pid"`
+	Comm string `json:"comm"`
 }
 
 // WaiverReport is the waiver that holds a finding back.

@@ -47,7 +47,7 @@ func (c Config) note(n news) string {
 	}
 	var said []string
 	for _, f := range findings {
-		said = append(said, cut(c.Language.Finding(f), maxNote/2)+c.recovery(f))
+		said = append(said, cut(c.Language.Finding(f), maxNote/2)+c.actor(f.Actor)+c.recovery(f))
 	}
 	return cut(strings.Join(said, "; "), maxNote)
 }
@@ -64,6 +64,18 @@ func (c Config) recovery(f drift.FindingReport) string {
 		return "。恢复：" + how
 	default:
 		return ". Recovery: " + how
+	}
+}
+
+// actor is who did it, where that is known.
+func (c Config) actor(a *drift.Actor) string {
+	switch {
+	case a == nil:
+		return ""
+	case c.Language == drift.Chinese:
+		return "，操作者：" + cut(c.Language.Actor(*a), maxNote/4)
+	default:
+		return ", by " + cut(c.Language.Actor(*a), maxNote/4)
 	}
 }
 

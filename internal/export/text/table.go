@@ -115,6 +115,7 @@ func (p *printer) advice(f drift.FindingReport) {
 	if f.Folded > 0 {
 		p.line(indent+p.say("Changed together with it: %d, as nodeguard baseline diff lists them", "随之变更：%d 项，可用 nodeguard baseline diff 查看"), f.Folded)
 	}
+	p.actor(f.Actor)
 	if f.Waiver != nil {
 		p.line(indent+p.say("Waived: %s", "已豁免：%s"), waived(f.Waiver))
 		return
@@ -125,6 +126,17 @@ func (p *printer) advice(f drift.FindingReport) {
 	}
 	if p.wide {
 		p.line(indent+p.say("Source: %s, %s", "出处：%s，%s"), f.Source.Document, f.Source.Section)
+	}
+}
+
+// actor says who did it and with what, where that is known.
+func (p *printer) actor(a *drift.Actor) {
+	if a == nil {
+		return
+	}
+	p.line(indent+p.say("By: %s at %s", "操作者：%s，%s"), p.o.Language.Actor(*a), a.At.UTC().Format(time.RFC3339))
+	if a.Command != "" && a.Command != a.Comm {
+		p.line(indent+indent+p.say("command: %s", "命令：%s"), a.Command)
 	}
 }
 
