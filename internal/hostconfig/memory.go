@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/rpm"
 )
 
 // memory is what earlier looks saw: of files that are long to read, and how the
@@ -12,6 +13,7 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	parsed   map[string]parsed
+	rpm      rpm.Reader
 	synced   bool
 	unsynced time.Time
 }

@@ -2,7 +2,6 @@ package hostconfig
 
 import (
 	"errors"
-	"os"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
@@ -16,8 +15,7 @@ var (
 
 var errBeingWritten = errors.New("the database is being written")
 
-// rpmPackages reads the index of names alone: the packages themselves are a
-// hundred times as much.
+// rpmPackages are the names that rpm keeps.
 func (l *look) rpmPackages() *table {
 	for _, name := range rpmDatabases {
 		l.noteFile(name)
@@ -57,31 +55,10 @@ func (l *look) rpmNames(name string) (map[string]bool, error) {
 		return nil, err
 	}
 	defer f.Close()
-	installed, err := readRPMNames(f)
+	installed, err := l.memory.rpm.Names(l.ctx, l.root, f)
 	if err != nil {
 		return nil, err
 	}
 	l.memory.keep(name, parsed{stampOf(e), installed})
 	return installed, nil
-}
-
-func readRPMNames(f *os.File) (map[string]bool, error) {
-	database, err := openSQLite(f)
-	if err != nil {
-		return nil, err
-	}
-	installed := map[string]bool{}
-	err = database.table("Name", func(row []any) {
-		if name, ok := first(row).(string); ok && name != "gpg-pubkey" { // a key, kept as a package
-			installed[name] = true
-		}
-	})
-	return installed, err
-}
-
-func first(row []any) any {
-	if len(row) == 0 {
-		return nil
-	}
-	return row[0]
 }

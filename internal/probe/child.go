@@ -15,6 +15,11 @@ const (
 	maxRequest     = 8 << 20 // what a child reads of its task
 )
 
+// Passed is a file that the child was started with, the first one being 0.
+func Passed(n int) *os.File {
+	return os.NewFile(uintptr(rootDescriptor+1+n), fmt.Sprintf("passed file %d", n))
+}
+
 // Task answers a request in the child: each answer goes out at once, as a line of
 // JSON. root is the host's root directory.
 type Task func(root *os.File, request []byte, answer func(any) error) error

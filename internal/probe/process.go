@@ -20,8 +20,13 @@ type Process struct {
 	exited  chan struct{}
 }
 
-// Start lets a child do a task. Whatever happens to it, Kill has to be called.
-func Start(root *host.Root, task string, request any) (*Process, error) {
+// maxAnswers is what is taken of a child's answers: nobody knows what became of one
+// that reads what is not to be trusted.
+const maxAnswers = 64 << 20
+
+// Start lets a child do a task, on files that it is to read, if any. Whatever happens to
+// it, Kill has to be called.
+func Start(root *host.Root, task string, request any, files ...*os.File) (*Process, error) {
 	if os.Getenv(marker) != "" {
 		return nil, errors.New("a child starts no children")
 	}
@@ -47,13 +52,13 @@ func Start(root *host.Root, task string, request any) (*Process, error) {
 	defer answer.Close()
 	process, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], argument, task}, &os.ProcAttr{ //nolint:gosec // this program itself
 		Env:   environment(),
-		Files: []*os.File{asked, answer, nil, dir},
+		Files: append([]*os.File{asked, answer, nil, dir}, files...),
 	})
 	if err != nil {
 		_, _ = ask.Close(), answers.Close()
 		return nil, fmt.Errorf("start %s: %w", task, err)
 	}
-	p := &Process{process: process, answers: answers, decoder: json.NewDecoder(answers), exited: make(chan struct{})}
+	p := &Process{process: process, answers: answers, decoder: json.NewDecoder(io.LimitReader(answers, maxAnswers)), exited: make(chan struct{})}
 	go p.reap()
 	go func() {
 		_, _ = ask.Write(data)

@@ -1,4 +1,4 @@
-package hostconfig
+package rpm
 
 import (
 	"encoding/binary"
@@ -110,8 +110,10 @@ func (f *sqliteFile) interior(page, header []byte, cells, depth int, visit func(
 	return nil
 }
 
-// leaf visits its rows; one so long that it goes on in other pages is no name.
+// leaf visits its rows; one so long that it goes on in other pages is no name. Rows do
+// not share their bytes, so a page has no more of them than fits.
 func (f *sqliteFile) leaf(page, pointers []byte, cells int, visit func(row []any)) error {
+	left := int64(f.usable)
 	for i := range cells {
 		at, ok := cell(pointers, i, f.usable)
 		if !ok {
@@ -126,7 +128,7 @@ func (f *sqliteFile) leaf(page, pointers []byte, cells int, visit func(row []any
 		if length > int64(f.usable-35) {
 			continue
 		}
-		if start+int(length) > f.usable {
+		if left -= length; left < 0 || start+int(length) > f.usable {
 			return errSQLite
 		}
 		row, ok := sqliteRow(page[start : start+int(length)])
