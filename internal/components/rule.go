@@ -17,8 +17,8 @@ const (
 
 var components = [...]Component{Kubelet, Containerd, Docker}
 
-// Rule says one thing that has to hold: Compare, Policy, CgroupDrivers, Binary or
-// Version.
+// Rule says one thing that has to hold: Compare, Policy, CgroupDrivers, Binary, Version
+// or Skew.
 type Rule struct {
 	// Component is the one that the rule is about; empty is each of them.
 	Component Component `yaml:"component"`
@@ -81,6 +81,9 @@ type Rule struct {
 	Version string `yaml:"version"`
 	// Absorb lets the agent accept an upgrade once the node has been still after it.
 	Absorb bool `yaml:"absorb"`
+	// Skew is "supported": the kubelet is not newer than the API server that it works
+	// with, and not older than that one supports. Its findings are of the tier "skewed".
+	Skew string `yaml:"skew"`
 }
 
 const (
@@ -88,24 +91,25 @@ const (
 	agree      = "agree"
 	unreplaced = "unreplaced"
 	asRecorded = "recorded"
+	supported  = "supported"
 )
 
 // Validate tells what is wrong with the rule.
 func (r Rule) Validate() error {
 	return errors.Join(r.validateKind(), r.validateComponent(), r.validateAllow(), r.validateMatter(), r.validateJudgement(), r.validateWhere(),
 		oneOf("cgroupDrivers", r.CgroupDrivers, agree), oneOf("binary", r.Binary, unreplaced),
-		oneOf("version", r.Version, asRecorded))
+		oneOf("version", r.Version, asRecorded), oneOf("skew", r.Skew, supported))
 }
 
 func (r Rule) validateKind() error {
 	kinds := 0
-	for _, kind := range []string{r.Compare, r.Policy, r.CgroupDrivers, r.Binary, r.Version} {
+	for _, kind := range []string{r.Compare, r.Policy, r.CgroupDrivers, r.Binary, r.Version, r.Skew} {
 		if kind != "" {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf("a rule has exactly one of compare, policy, cgroupDrivers, binary and version, not %d", kinds)
+		return fmt.Errorf("a rule has exactly one of compare, policy, cgroupDrivers, binary, version and skew, not %d", kinds)
 	}
 	return nil
 }
@@ -117,8 +121,8 @@ func (r Rule) validateComponent() error {
 	if r.Component != "" && r.CgroupDrivers != "" {
 		return errors.New("component: cgroupDrivers is about the kubelet and its runtime, and takes none")
 	}
-	if r.Component != "" && r.Version != "" {
-		return errors.New("component: version is about the node as a whole, and takes none")
+	if r.Component != "" && r.Version+r.Skew != "" {
+		return errors.New("component: a rule about versions is about the node as a whole, and takes none")
 	}
 	if r.Absorb && r.Version == "" {
 		return errors.New("absorb: only version has what can be accepted by itself")

@@ -22,6 +22,9 @@ const (
 	// absence is how long a Node may be away while its kubelet runs: one that is
 	// being scaled down loses its machine meanwhile.
 	absence = 5 * time.Minute
+	// registers is how long a kubelet that has just started may take until its Node is
+	// there, and how long a Node that nobody has seen may be missing under one that runs.
+	registers = time.Minute
 )
 
 // Check compares the node with what was recorded of it and with what its provider
@@ -105,6 +108,7 @@ func (c *Check) aboutNetwork() bool {
 func (c *Check) look(ctx context.Context) *scene {
 	s := &scene{Check: c}
 	s.known, s.hasNode = c.node.Get()
+	s.missing = c.node.Missing()
 	if asks(c.rules, Address, NodeObject) {
 		s.readKubelet()
 	}

@@ -1,10 +1,14 @@
 package identity
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // kubelet is what its command line tells.
 type kubelet struct {
 	runs    bool
+	started time.Time
 	nodeIPs []string
 }
 
@@ -14,7 +18,7 @@ func (s *scene) readKubelet() {
 	if err != nil || len(found) == 0 {
 		return
 	}
-	s.kubelet = kubelet{runs: true, nodeIPs: nodeIPs(found[0].Args)}
+	s.kubelet = kubelet{runs: true, started: found[0].Started, nodeIPs: nodeIPs(found[0].Args)}
 }
 
 // nodeIPs are those of --node-ip, at most one of each family.

@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
 const (
@@ -32,10 +29,8 @@ var groups = [...]uint32{
 // go with pods and are nobody's identity.
 var podInterfaces = [...]string{"veth", "cali", "lxc", "eni", "vlan.eth", "cilium_", "flannel", "cni", "docker", "nodelocaldns", "kube-"}
 
-// listener hears of changes to interfaces, addresses and routes.
-type listener struct{ conn *netlink.Conn }
-
-func listen(buffer int) (*listener, error) {
+// listen hears of changes to interfaces, addresses and routes.
+func listen(buffer int) (*netlink.Conn, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
 		return nil, fmt.Errorf("listen to rtnetlink: %w", err)
@@ -47,59 +42,7 @@ func listen(buffer int) (*listener, error) {
 			return nil, errors.Join(fmt.Errorf("listen to rtnetlink: %w", err), conn.Close())
 		}
 	}
-	return &listener{conn}, nil
-}
-
-// heard is what was heard since the last hint.
-type heard struct{ lost bool }
-
-// follow hints of what changes until ctx ends, which is no error, and closes the
-// listener.
-func (l *listener) follow(ctx context.Context, to drift.Sink) error {
-	events, failed := make(chan heard, 1), make(chan error, 1)
-	go func() { failed <- l.read(events) }()
-	err := pass(ctx, events, failed, to)
-	_ = l.conn.Close()
-	if ctx.Err() != nil {
-		<-failed //nolint:errcheck // the end was asked for
-		return nil
-	}
-	return err
-}
-
-// pass hints at once and then at most every breath, the last time after the last event.
-func pass(ctx context.Context, events <-chan heard, failed <-chan error, to drift.Sink) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return err
-		case h := <-events:
-			to.Hint(drift.Hint{Source: netlinkSource, At: time.Now(), Lost: h.lost})
-		}
-		wait(ctx, breath)
-	}
-}
-
-// read keeps the slot of events filled with what nobody took yet.
-func (l *listener) read(events chan heard) error {
-	for {
-		messages, err := l.conn.Receive()
-		next := heard{lost: errors.Is(err, unix.ENOBUFS)}
-		if err != nil && !next.lost {
-			return fmt.Errorf("receive from rtnetlink: %w", err)
-		}
-		if !next.lost && !slices.ContainsFunc(messages, matters) {
-			continue
-		}
-		select {
-		case before := <-events:
-			next.lost = next.lost || before.lost
-		default:
-		}
-		events <- next
-	}
+	return conn, nil
 }
 
 // matters tells of a message that can be about the node's own network: pods come and

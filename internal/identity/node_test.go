@@ -335,6 +335,77 @@ func TestADeletedNode(t *testing.T) {
 	look("it is back")
 	nodes.Gone()
 	look("away again")
+	at = at.Add(absence - time.Second)
+	look("away for minutes")
+}
+
+// A Node that was deleted before the agent started counts where one was recorded, once
+// its kubelet had time to register. A machine that never had one is no finding.
+func TestANodeThatWasDeletedBefore(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	rule := Rule{Same: []Aspect{NodeObject}}
+	before := recorded(t, open(t, "/"), source(aksNode()), rule).recorded
+	nodes := &node.Source{}
+	at := time.Now()
+	begin := func(scope baseline.Scope) *Check {
+		c := New(open(t, "/"), bound(rule), nodes, scope)
+		c.now = func() time.Time { return at }
+		c.listening.Store(true)
+		return c
+	}
+	known, fresh := begin(before), begin(nil)
+	look := func(when string, want ...string) {
+		t.Helper()
+		o := known.Observe(t.Context(), nil)
+		if diff := cmp.Diff(want, said(o)); diff != "" {
+			t.Errorf("%s: %s", when, diff)
+		}
+		if o.Facts[nodeObject].Value != "u1" {
+			t.Errorf("%s: recorded %+v", when, o.Facts)
+		}
+		if got := said(fresh.Observe(t.Context(), nil)); got != nil {
+			t.Errorf("%s, on a machine that never had one: %v", when, got)
+		}
+	}
+	aKubelet(t)
+	at = at.Add(time.Hour)
+	look("the API server is away")
+	nodes.Gone()
+	look("it has just been missed")
+	if known.ResyncEvery() != resyncAlone || fresh.ResyncEvery() == resyncAlone {
+		t.Errorf("the next looks are in %s and %s", known.ResyncEvery(), fresh.ResyncEvery())
+	}
+	at = at.Add(registers)
+	look("missed for a while", nodeObject+" is absent, supported u1")
+	nodes.Set(aksNode())
+	look("it is back")
+}
+
+// A kubelet that has just started is given the time to register.
+func TestAMissingNodeOfAKubeletThatJustStarted(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	rule := Rule{Same: []Aspect{NodeObject}}
+	before := recorded(t, open(t, "/"), source(aksNode()), rule).recorded
+	nodes := &node.Source{}
+	nodes.Gone()
+	c := New(open(t, "/"), bound(rule), nodes, before)
+	at := time.Now().Add(-registers)
+	c.now = func() time.Time { return at }
+	aKubelet(t)
+	c.Observe(t.Context(), nil)
+	for at = at.Add(registers); at.Before(time.Now().Add(registers / 2)); at = at.Add(registers / 4) {
+		if got := said(c.Observe(t.Context(), nil)); got != nil {
+			t.Errorf("%s after the start: %v", time.Until(at), got)
+		}
+	}
+	at = time.Now().Add(registers)
+	if got := said(c.Observe(t.Context(), nil)); len(got) != 1 {
+		t.Errorf("it never registered: %v", got)
+	}
 }
 
 func TestARecreatedNode(t *testing.T) {

@@ -3,6 +3,7 @@ package identity
 import (
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/semver"
 
@@ -40,30 +41,46 @@ func (s *scene) objectItems() []item {
 }
 
 // nodeObject finds a Node that was deleted under a kubelet that still runs, and one
-// that was registered anew.
+// that was registered anew. A machine that never had one is on its way to it.
 func (s *scene) nodeObject(r drift.Bound[Rule]) {
 	was, recorded := s.before(nodeObject)
-	deleted := s.hasNode && s.known.Deleted
-	lasted := s.absent(deleted)
+	away := s.awayFor(s.missing && recorded)
 	switch {
-	case !s.hasNode || !recorded:
-	case deleted && lasted && s.kubelet.runs:
-		s.find(r, drift.Finding{Subject: nodeObject, Observed: absent, Supported: was, Baseline: true})
-	case !deleted && s.known.UID != was:
+	case !recorded:
+	case s.missing:
+		if s.deleted(away) {
+			s.find(r, drift.Finding{Subject: nodeObject, Observed: absent, Supported: was, Baseline: true})
+		}
+	case s.hasNode && s.known.UID != was:
 		s.find(r, drift.Finding{Subject: nodeObject, Observed: drift.Printable(s.known.UID), Supported: was, Tier: Recreated, Baseline: true})
 	}
 }
 
-// absent keeps since when the Node is away, and tells whether that is long.
-func (c *Check) absent(deleted bool) bool {
-	if !deleted {
-		c.gone.Store(nil)
+// deleted tells whether a Node that was there is away for so long that its kubelet
+// works for none. One that was gone before anybody looked went long ago: only a kubelet
+// that has just started may still bring it back.
+func (s *scene) deleted(away time.Duration) bool {
+	if !s.kubelet.runs {
 		return false
+	}
+	if s.hasNode {
+		return away >= absence
+	}
+	return away >= registers && s.now().Sub(s.kubelet.started) >= registers
+}
+
+// awayFor keeps since when the Node is away, and tells how long that is.
+func (c *Check) awayFor(away bool) time.Duration {
+	if !away {
+		c.gone.Store(nil)
+		return 0
 	}
 	now := c.now()
 	c.gone.CompareAndSwap(nil, &now)
-	since := c.gone.Load()
-	return since != nil && now.Sub(*since) >= absence
+	if since := c.gone.Load(); since != nil {
+		return now.Sub(*since)
+	}
+	return 0
 }
 
 // reinstalled tells that the Node was another installation when its identity was

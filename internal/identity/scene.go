@@ -16,6 +16,7 @@ type scene struct {
 	*Check
 	known   node.Node
 	hasNode bool // somebody has seen the Node, though it may be gone
+	missing bool // there is no Node, though somebody may have seen one
 
 	net     *network // nil: it could not be read
 	netErr  error

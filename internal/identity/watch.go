@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/mdlayher/netlink"
+
+	"github.com/nodeguard/nodeguard/internal/armed"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 )
@@ -20,8 +24,6 @@ const (
 const (
 	resync      = 5 * time.Minute
 	resyncAlone = 30 * time.Second // without events, and while the Node is away
-	firstTry    = time.Second
-	lastTries   = time.Minute
 )
 
 var (
@@ -50,36 +52,41 @@ func (c *Check) WatchedDirectories() []string {
 func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	var sources sync.WaitGroup
 	defer sources.Wait()
-	first := c.arm(to)
-	to.Hint(drift.Hint{Source: netlinkSource, At: time.Now()})
 	if c.node != nil {
 		to.Mode(nodeSource, drift.Event, "")
 		sources.Go(func() {
 			c.node.Watch(ctx, func() { to.Hint(drift.Hint{Source: nodeSource, At: time.Now()}) })
 		})
 	}
-	c.hear(ctx, first, to)
+	c.network().Watch(ctx, to)
 	return nil
 }
 
-// arm listens to this network namespace, where it is the host's, and says its mode;
-// without a listener it has said why.
-func (c *Check) arm(to drift.Sink) *listener {
-	err := errNotLive
-	if c.root.Live() {
-		err = c.root.CheckNetwork()
+// network is this network namespace, where it is the host's. Netlink names nobody.
+func (c *Check) network() armed.Source {
+	return armed.Source{
+		Name: netlinkSource,
+		Arm: func() (armed.Stream, error) {
+			if !c.root.Live() {
+				return nil, errNotLive
+			}
+			if err := c.root.CheckNetwork(); err != nil {
+				return nil, err
+			}
+			conn, err := listen(eventBuffer)
+			if err != nil {
+				return nil, err
+			}
+			c.listening.Store(true)
+			return &armed.Netlink{Conn: conn, Name: netlinkSource, Breath: breath, Matters: func(messages []netlink.Message) (int, bool) {
+				return 0, slices.ContainsFunc(messages, matters)
+			}}, nil
+		},
+		Without: func(err error) (drift.Mode, string) {
+			c.listening.Store(false)
+			return modeWithout(err), err.Error()
+		},
 	}
-	var l *listener
-	if err == nil {
-		l, err = listen(eventBuffer)
-	}
-	c.listening.Store(err == nil)
-	if err != nil {
-		to.Mode(netlinkSource, modeWithout(err), err.Error())
-		return nil
-	}
-	to.Mode(netlinkSource, drift.Event, "")
-	return l
 }
 
 var errNotLive = errors.New("the root is a directory tree, not a running host")
@@ -91,27 +98,4 @@ func modeWithout(err error) drift.Mode {
 		return drift.Off
 	}
 	return drift.Poll
-}
-
-// hear goes on until ctx ends; a listener that fails, or could not be armed, is tried
-// again, ever more rarely.
-func (c *Check) hear(ctx context.Context, l *listener, to drift.Sink) {
-	for try := firstTry; ; try = min(2*try, lastTries) {
-		if l != nil {
-			try = firstTry
-			err := l.follow(ctx, to)
-			if err == nil {
-				return
-			}
-			c.listening.Store(false)
-			to.Mode(netlinkSource, modeWithout(err), err.Error())
-			to.Failed(netlinkSource, err)
-		}
-		if !wait(ctx, try) {
-			return
-		}
-		if l = c.arm(to); l != nil {
-			to.Hint(drift.Hint{Source: netlinkSource, At: time.Now()})
-		}
-	}
 }

@@ -2,9 +2,7 @@ package identity
 
 import (
 	"context"
-	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,14 +92,14 @@ func TestPodsDoNotMatter(t *testing.T) {
 		return
 	}
 	aNode(t)
-	l, err := listen(eventBuffer)
+	conn, err := listen(eventBuffer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.conn.Close()
+	defer conn.Close()
 	ip(t, "link add cali1 type veth peer name lxc1", "link set cali1 up", "link set lxc1 up", "route add 10.0.0.7/32 dev cali1", "link del cali1", "link set eth0 mtu 1400")
 	for quiet := 0; ; {
-		messages, err := l.conn.Receive()
+		messages, err := conn.Receive()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,42 +138,9 @@ func TestTheNodeHints(t *testing.T) {
 	to.await(t, "the Node was seen", nodeSource)
 	nodes.Gone()
 	to.await(t, "the Node is gone", nodeSource)
-	<-to.modes
 	if mode := <-to.modes; mode != "node event" {
 		t.Error(mode)
 	}
-}
-
-// An overflow is lost events, and a burst is few hints.
-func TestBurst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		events, failed, to := make(chan heard, 1), make(chan error, 1), newTold()
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			for range 100 {
-				select {
-				case <-events:
-				default:
-				}
-				events <- heard{}
-				time.Sleep(time.Millisecond)
-			}
-			events <- heard{lost: true}
-			time.Sleep(time.Second)
-			cancel()
-		}()
-		if err := pass(ctx, events, failed, to); err != nil {
-			t.Fatal(err)
-		}
-		close(to.hints)
-		var lost []bool
-		for h := range to.hints {
-			lost = append(lost, h.Lost)
-		}
-		if len(lost) > 5 || !slices.Contains(lost, true) {
-			t.Errorf("hints: %v", lost)
-		}
-	})
 }
 
 func TestWatchedDirectories(t *testing.T) {

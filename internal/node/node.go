@@ -27,6 +27,8 @@ type Node struct {
 	OSImage                 string // "Ubuntu 22.04.5 LTS"
 	KernelVersion           string
 
+	APIServerVersion string // "v1.31.2", of the server that the Node came from; "": it has not said yet
+
 	InternalIPs []string
 	PodCIDRs    []string
 	MaxPods     int64 // pods that the kubelet takes; 0: it has not said yet

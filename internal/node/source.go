@@ -11,6 +11,7 @@ type Source struct {
 	mu      sync.Mutex
 	node    Node
 	known   bool
+	missing bool
 	changed chan struct{} // closed at the next Set
 }
 
@@ -24,26 +25,44 @@ func (s *Source) Get() (n Node, ok bool) {
 func (s *Source) Set(n Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.node, s.known = n, true
+	s.node, s.known, s.missing = n, true, false
+	s.tell()
+}
+
+// Gone keeps that there is no Node any more. One that nobody has seen stays unknown,
+// and is missing.
+func (s *Source) Gone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.missing = true
+	s.node.Deleted = s.known
+	s.tell()
+}
+
+// Missing tells whether the cluster has no such Node, be it one that somebody has seen
+// or not.
+func (s *Source) Missing() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.missing
+}
+
+// tell is called with the lock held.
+func (s *Source) tell() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
 }
 
-// Gone keeps that the Node was deleted. One that nobody has seen stays unknown.
-func (s *Source) Gone() {
-	if n, ok := s.Get(); ok {
-		n.Deleted = true
-		s.Set(n)
-	}
-}
-
-// Watch calls seen whenever the Node was set since the last call, until ctx ends.
+// Watch calls seen whenever the Node was set, or went, since the last call, until ctx ends.
 func (s *Source) Watch(ctx context.Context, seen func()) {
 	_, known, changed := s.look()
 	for {
-		if known {
+		if known || s.Missing() {
 			seen()
 		}
 		select {

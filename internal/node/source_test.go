@@ -15,17 +15,23 @@ func TestSource(t *testing.T) {
 	if n, ok := s.Get(); ok {
 		t.Errorf("a Node that nobody saw is gone: %+v", n)
 	}
+	if !s.Missing() {
+		t.Error("a Node that is not there is not missing")
+	}
 	s.Set(Node{Name: "n1"})
-	if n, ok := s.Get(); !ok || n.Name != "n1" || n.Deleted {
+	if n, ok := s.Get(); !ok || n.Name != "n1" || n.Deleted || s.Missing() {
 		t.Errorf("Get() = %+v, %t", n, ok)
 	}
 	s.Gone()
-	if n, ok := s.Get(); !ok || n.Name != "n1" || !n.Deleted {
+	if n, ok := s.Get(); !ok || n.Name != "n1" || !n.Deleted || !s.Missing() {
 		t.Errorf("a deleted Node is %+v, %t", n, ok)
 	}
 	var none *Source
 	if _, ok := none.Get(); ok {
 		t.Error("no source knows a Node")
+	}
+	if none.Missing() {
+		t.Error("no source misses a Node")
 	}
 }
 
@@ -56,6 +62,26 @@ func TestWatch(t *testing.T) {
 		<-done
 		if len(told) != 3 || told[0] != "n1" || told[1] != "n2" || told[2] != "n3" {
 			t.Errorf("told of %v", told)
+		}
+	})
+}
+
+func TestWatchOfAMissingNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Source
+		ctx, cancel := context.WithCancel(t.Context())
+		told, done := 0, make(chan struct{})
+		go func() {
+			defer close(done)
+			s.Watch(ctx, func() { told++ })
+		}()
+		synctest.Wait()
+		s.Gone()
+		synctest.Wait()
+		cancel()
+		<-done
+		if told != 1 {
+			t.Errorf("told %d times", told)
 		}
 	})
 }

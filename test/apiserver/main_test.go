@@ -106,7 +106,7 @@ func export(t *testing.T, name string, config *rest.Config) *exporter {
 	return e
 }
 
-// audited is an exporter whose requests are counted; it must not get or list.
+// audited is an exporter whose requests are counted; it must not get or list objects.
 func audited(t *testing.T, name string) (*exporter, *apiserver.Proxy) {
 	t.Helper()
 	proxy, err := server.NewProxy()

@@ -46,3 +46,25 @@ func TestIdentityAnnotation(t *testing.T) {
 	}
 	await(t, name, "the identity again", identified("sha256:2"))
 }
+
+// The profile is written in the patch that brings the first conditions, and again
+// when it is another one.
+func TestProfileAnnotation(t *testing.T) {
+	name := node(t)
+	e, proxy := audited(t, name)
+	judged := func(profile string) func(*corev1.Node) bool {
+		return func(n *corev1.Node) bool {
+			return n.Annotations[kube.ProfileName] == profile && n.Annotations[kube.IdentityDigest] == "" && condition(n, kernel) != nil
+		}
+	}
+	for _, profile := range []string{"ack", "gke"} {
+		r := report(clear(kernel))
+		r.Profile = profile
+		e.Publish(r)
+		await(t, name, "the profile "+profile, judged(profile))
+	}
+	e.stop()
+	if n := proxy.Count("PATCH"); n != 2 {
+		t.Errorf("%d patches for two profiles: %v", n, proxy.Requests())
+	}
+}

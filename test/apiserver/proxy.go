@@ -44,11 +44,16 @@ func (s *Server) NewProxy() (*Proxy, error) {
 	return p, nil
 }
 
-// Kind names a request: "PATCH", "POST", "WATCH", "LIST or GET".
+// Version is the kind of a request for the server's version, which touches no object.
+const Version = "GET /version"
+
+// Kind names a request: "PATCH", "POST", "WATCH", Version, "LIST or GET".
 func kind(r *http.Request) string {
 	switch {
 	case r.Method != http.MethodGet:
 		return r.Method
+	case r.URL.Path == "/version":
+		return Version
 	case r.URL.Query().Get("watch") == "true" || r.URL.Query().Get("watch") == "1":
 		return "WATCH"
 	default:

@@ -14,8 +14,20 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
-// settled is how long a watch has to live to count as one that works.
-const settled = time.Second
+const (
+	// settled is how long a watch has to live to count as one that works.
+	settled = time.Second
+	// appears is how long an open watch may be silent about a Node that is there: it
+	// begins with the Node as it is.
+	appears = 10 * time.Second
+)
+
+// following is the watch of the Node with what was told of it.
+type following struct {
+	*Exporter
+	told   *Node // nil: nothing yet
+	server server
+}
 
 // follow watches the Node until ctx ends. Each watch begins with the Node as it is,
 // so nothing that happened in between is missed.
@@ -23,11 +35,11 @@ func (e *Exporter) follow(ctx context.Context) {
 	var (
 		wait    backoff
 		failing bool
-		told    *Node
 	)
+	f := &following{Exporter: e}
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := e.followOnce(ctx, &told)
+		err := f.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -43,16 +55,25 @@ func (e *Exporter) follow(ctx context.Context) {
 
 var errWatchEnded = errors.New("the watch ended")
 
-func (e *Exporter) followOnce(ctx context.Context, told **Node) error {
-	stream, err := e.api.watch(ctx, e.config.Node)
+func (f *following) once(ctx context.Context) error {
+	stream, err := f.api.watch(ctx, f.config.Node)
 	if err != nil {
 		return err
 	}
 	defer stream.Stop()
+	silent := time.NewTimer(appears)
+	defer silent.Stop()
+	ask := time.NewTimer(f.ask(ctx))
+	defer ask.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-silent.C:
+			f.missing()
+		case <-ask.C:
+			ask.Reset(f.ask(ctx))
+			f.tellServer()
 		case event, ok := <-stream.ResultChan():
 			if !ok {
 				return errWatchEnded
@@ -61,31 +82,49 @@ func (e *Exporter) followOnce(ctx context.Context, told **Node) error {
 				return apierrors.FromObject(event.Object)
 			}
 			if n, ok := event.Object.(*corev1.Node); ok {
-				e.saw(n, event.Type == watch.Deleted, told)
+				silent.Stop()
+				if f.upgraded(n) { // as its control plane was, just before
+					ask.Reset(f.ask(ctx))
+				}
+				f.saw(n, event.Type == watch.Deleted)
 			}
 		}
 	}
 }
 
 // saw hands the Node on: to the loops always, to the agent when it tells something new.
-func (e *Exporter) saw(n *corev1.Node, deleted bool, told **Node) {
+func (f *following) saw(n *corev1.Node, deleted bool) {
 	now := state{version: n.ResourceVersion}
 	if !deleted {
 		now.Node = nodeOf(n)
+		now.APIServerVersion = f.server.version
 	}
-	if e.first.Load() == nil {
+	if f.first.Load() == nil {
 		before := slices.Clone(now.Conditions)
-		e.first.Store(&before)
+		f.first.Store(&before)
 	}
-	e.states.put(now)
-	e.objects.put(now)
-	if *told == nil || !reflect.DeepEqual(**told, now.Node) {
-		*told = &now.Node
-		if e.config.OnNode != nil {
-			n := now.Node
-			n.Conditions = slices.Clone(n.Conditions)
-			e.config.OnNode(n)
-		}
+	f.states.put(now)
+	f.objects.put(now)
+	f.tell(now.Node)
+}
+
+// missing hands on that there is no such Node: it was deleted before the watch began,
+// or never registered.
+func (f *following) missing() {
+	f.states.put(state{})
+	f.objects.put(state{})
+	f.tell(Node{})
+}
+
+// tell gives the agent what it does not know yet.
+func (f *following) tell(n Node) {
+	if f.told != nil && reflect.DeepEqual(*f.told, n) {
+		return
+	}
+	f.told = &n
+	if f.config.OnNode != nil {
+		n.Conditions = slices.Clone(n.Conditions)
+		f.config.OnNode(n)
 	}
 }
 
