@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodeguard/nodeguard/internal/armed"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/units"
@@ -18,11 +19,7 @@ const (
 	legacySource   = "legacy-iptables"
 )
 
-const (
-	relist    = 30 * time.Second
-	firstTry  = time.Second
-	lastTries = time.Minute
-)
+const relist = 30 * time.Second
 
 // WithUnits returns the check with a bus over which it hears of services.
 func (c *Check) WithUnits(bus *units.Bus) *Check {
@@ -45,10 +42,8 @@ func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	var sources sync.WaitGroup
 	defer sources.Wait()
 	c.sayLegacy(to)
-	first := c.arm(to, eventBuffer)
-	to.Hint(drift.Hint{Source: nftablesSource, At: time.Now()})
 	sources.Go(func() { c.units.Watch(ctx, c.services(), to) })
-	c.hearCommits(ctx, first, to)
+	c.commits().Watch(ctx, to)
 	return nil
 }
 
@@ -71,21 +66,22 @@ func (c *Check) services() map[string]string {
 	return out
 }
 
-// arm listens to this network namespace, where it is the host's, and says its
-// mode; without a listener it has said why.
-func (c *Check) arm(to drift.Sink, buffer int) *listener {
-	err := c.root.CheckNetwork()
-	var l *listener
-	if err == nil {
-		l, err = listen(buffer)
+// commits are those to the rules of this network namespace, where it is the host's.
+func (c *Check) commits() armed.Source {
+	return armed.Source{
+		Name: nftablesSource,
+		Arm: func() (armed.Stream, error) {
+			if err := c.root.CheckNetwork(); err != nil {
+				return nil, err
+			}
+			conn, err := listen(eventBuffer)
+			if err != nil {
+				return nil, err
+			}
+			return generations(conn, c.root.KernelPIDs()), nil
+		},
+		Without: func(err error) (drift.Mode, string) { return modeWithout(err), cause(err) },
 	}
-	if err != nil {
-		to.Mode(nftablesSource, modeWithout(err), cause(err))
-		to.Failed(nftablesSource, err)
-		return nil
-	}
-	to.Mode(nftablesSource, drift.Event, "")
-	return l
 }
 
 // modeWithout is what is left without events: who may not listen may not read either.
@@ -94,28 +90,4 @@ func modeWithout(err error) drift.Mode {
 		return drift.Off
 	}
 	return drift.Poll
-}
-
-// hearCommits goes on until ctx ends; a listener that fails, or could not be
-// armed, is tried again, ever more rarely.
-func (c *Check) hearCommits(ctx context.Context, l *listener, to drift.Sink) {
-	for wait := firstTry; ; wait = min(2*wait, lastTries) {
-		if l != nil {
-			wait = firstTry
-			err := l.follow(ctx, to)
-			if err == nil {
-				return
-			}
-			to.Mode(nftablesSource, modeWithout(err), cause(err))
-			to.Failed(nftablesSource, err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		if l = c.arm(to, eventBuffer); l != nil {
-			to.Hint(drift.Hint{Source: nftablesSource, At: time.Now()})
-		}
-	}
 }

@@ -3,6 +3,7 @@ package firewall
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,10 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -173,13 +174,18 @@ func TestTheHintNamesTheCommitter(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("making namespaces needs root")
 	}
-	if !inFirstPIDNamespace() {
+	root, err := host.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if !root.KernelPIDs() {
 		t.Skip("the test runs in a pid namespace: the pids that the kernel tells are others there")
 	}
-	var l *listener
+	var conn *netlink.Conn
 	var pid int
 	inNetworkOfItsOwn(t, func() (err error) {
-		if l, err = listen(eventBuffer); err != nil {
+		if conn, err = listen(eventBuffer); err != nil {
 			return err
 		}
 		nft := exec.Command("nft", "add", "table", "inet", "filter")
@@ -190,7 +196,7 @@ func TestTheHintNamesTheCommitter(t *testing.T) {
 	seen := newRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- l.follow(ctx, seen) }()
+	go func() { done <- generations(conn, root.KernelPIDs()).Follow(ctx, seen) }()
 	if h := seen.next(t, 0, "the commit", anyHint); h.PID != pid {
 		t.Errorf("pid %d, nft was %d", h.PID, pid)
 	}
@@ -242,33 +248,11 @@ func TestABurstIsAFewHints(t *testing.T) {
 	}
 }
 
-// What is committed while the last hint is fresh is hinted of when it no longer is.
-func TestThePauseLosesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		heard, seen := make(chan commit, 1), newRecorder()
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = pass(ctx, heard, nil, seen) }()
-		heard <- commit{pid: 1}
-		synctest.Wait()
-		heard <- commit{pid: 2}
-		synctest.Wait()
-		if seen.count() != 1 {
-			t.Errorf("%d hints at once", seen.count())
-		}
-		time.Sleep(breath)
-		synctest.Wait()
-		if seen.count() != 2 || seen.hints[1].PID != 2 {
-			t.Errorf("after the pause %+v", seen.hints)
-		}
-	})
-}
-
 func TestOverflowIsSaid(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	l, err := listen(1) // the kernel makes the least of it, two or three messages
+	conn, err := listen(1) // the kernel makes the least of it, two or three messages
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +262,7 @@ func TestOverflowIsSaid(t *testing.T) {
 	seen := newRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- l.follow(ctx, seen) }()
+	go func() { done <- generations(conn, false).Follow(ctx, seen) }()
 	seen.next(t, 0, "the overflow", func(h drift.Hint) bool { return h.Lost })
 	before := seen.count()
 	if _, err := commits(1); err != nil {
@@ -296,7 +280,7 @@ func TestAThousandRulesDoNotOverflow(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	l, err := listen(1)
+	conn, err := listen(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +289,7 @@ func TestAThousandRulesDoNotOverflow(t *testing.T) {
 	seen := newRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- l.follow(ctx, seen) }()
+	go func() { done <- generations(conn, false).Follow(ctx, seen) }()
 	if h := seen.next(t, 0, "the commit", anyHint); h.Lost {
 		t.Error("the rules were queued")
 	}
@@ -373,30 +357,31 @@ func TestModeHere(t *testing.T) {
 	seen.next(t, 0, "the hint for everything", anyHint)
 }
 
-// Who may not listen at first is tried again.
-func TestListeningIsTriedAgain(t *testing.T) {
-	if !hosttest.Alone(t) {
-		return
+// Of two people nobody can say who it was.
+func TestCommitter(t *testing.T) {
+	by := func(pid uint32) netlink.Message {
+		ae := netlink.NewAttributeEncoder()
+		ae.ByteOrder = binary.BigEndian
+		ae.Uint32(unix.NFTA_GEN_PROC_PID, pid)
+		data, err := ae.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return netlink.Message{Header: netlink.Header{Type: newGeneration}, Data: append(make([]byte, 4), data...)}
 	}
-	c, seen := hostCheck(t), newRecorder()
-	stop := make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		defer close(stop)
-		c.hearCommits(ctx, nil, seen) // as after an attempt that failed
-	}()
-	seen.wait(t, "events", func() bool { return seen.modes[nftablesSource] == "event" })
-	seen.next(t, 0, "a hint for what was missed", func(h drift.Hint) bool { return h.Subject == "" })
-	cancel()
-	<-stop
-}
-
-func TestCommitsOfTwoPeople(t *testing.T) {
-	if got := (commit{pid: 1}).and(commit{pid: 1}); got != (commit{pid: 1}) {
-		t.Errorf("of one: %+v", got)
-	}
-	if got := (commit{pid: 1, lost: true}).and(commit{pid: 2}); got != (commit{lost: true}) {
-		t.Errorf("of two: %+v", got)
+	for _, c := range []struct {
+		messages []netlink.Message
+		want     int
+	}{
+		{nil, 0},
+		{[]netlink.Message{by(1), by(1)}, 1},
+		{[]netlink.Message{by(1), by(2)}, 0},
+		{[]netlink.Message{{Header: netlink.Header{Type: newGeneration}, Data: []byte{1}}}, 0},
+		{[]netlink.Message{{Data: by(1).Data}}, 0},
+	} {
+		if got := committer(c.messages); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.messages, got, c.want)
+		}
 	}
 }
 

@@ -54,6 +54,7 @@ func (c *Check) BaselineOperations() []string {
 // that may not answer; else an answer counts for a while.
 func (c *Check) Observe(ctx context.Context, only []string) drift.Observation {
 	s := look(c.root)
+	c.armed.saw(s, c.rules)
 	j := &judge{scene: s, recorded: c.recorded, live: c.root.Live(), answers: c.ask(ctx, s, only == nil)}
 	var o drift.Observation
 	for _, bound := range c.rules {

@@ -112,7 +112,7 @@ func (s *scene) blockName(number string) string {
 
 // errors is how many errors ext4 has recorded, which outlive a mount.
 func (s *scene) errors(m *mountinfo.Info) int {
-	if !strings.HasPrefix(m.FSType, "ext") {
+	if !counts(m) {
 		return 0
 	}
 	name := s.blockName(numbers(m))

@@ -49,7 +49,7 @@ func (j *judge) elsewhere(v *volume, dev uint64) {
 			continue
 		}
 		at := drift.Printable(m.Mountpoint)
-		j.add(mountedToo, v.subject()+" at "+at, "also mounted at "+at, "mounted by the kubelet alone", m.Mountpoint)
+		j.add(mountedToo, elsewhere(v.subject(), m.Mountpoint), "also mounted at "+at, "mounted by the kubelet alone", m.Mountpoint)
 	}
 }
 

@@ -57,11 +57,15 @@ func (n *node) volume(uid, pv string) string {
 	return filepath.Join(at, csiTarget)
 }
 
-// disk makes an ext4 file system and returns its loop device.
-func (n *node) disk() string {
+// sizes are the least that a file system may have, as its mkfs says.
+var sizes = map[string]int64{"ext4": 16 << 20, "xfs": 300 << 20}
+
+// disk makes a file system and returns its loop device.
+func (n *node) disk(fstype string) string {
 	n.t.Helper()
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		n.t.Skip("mkfs.ext4 is not installed")
+	mkfs := "mkfs." + fstype
+	if _, err := exec.LookPath(mkfs); err != nil {
+		n.t.Skip(mkfs + " is not installed")
 	}
 	image := filepath.Join("/mnt", "disk.img")
 	f, err := os.Create(image)
@@ -69,10 +73,10 @@ func (n *node) disk() string {
 		n.t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Truncate(16 << 20); err != nil {
+	if err := f.Truncate(sizes[fstype]); err != nil {
 		n.t.Fatal(err)
 	}
-	hosttest.Run(n.t, "mkfs.ext4", "-q", image)
+	hosttest.Run(n.t, mkfs, "-q", image)
 	out, err := exec.Command("losetup", "--find", "--show", image).CombinedOutput()
 	if err != nil {
 		n.t.Skipf("no loop device is to be had: %s", out)
@@ -233,7 +237,7 @@ func TestDiskOfVolume(t *testing.T) {
 		return
 	}
 	n := newNode(t)
-	device := n.disk()
+	device := n.disk("ext4")
 	at := n.volume(podA, "pv1")
 	mount(t, device, at, "ext4", 0, "errors=continue")
 	n.container(podA, "c1", at)
@@ -257,12 +261,9 @@ func TestDiskOfVolume(t *testing.T) {
 	umount(t, second)
 	n.wants(rules)
 
-	trigger := filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error")
-	if err := os.WriteFile(trigger, []byte("on purpose"), 0); err != nil {
-		t.Skipf("this kernel's ext4 cannot be made to fail: %v", err)
-	}
+	n.fail(device)
 	// The kernel counts errors in a work queue.
-	count := filepath.Join(filepath.Dir(trigger), "errors_count")
+	count := filepath.Join("/sys/fs/ext4", filepath.Base(device), "errors_count")
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); runtime.Gosched() {
 		if data, err := os.ReadFile(count); err != nil || string(data) != "0\n" {
 			break
@@ -272,9 +273,7 @@ func TestDiskOfVolume(t *testing.T) {
 	if err := unix.Mount("", at, "", unix.MS_REMOUNT, "errors=remount-ro"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(trigger, []byte("on purpose"), 0); err != nil {
-		t.Fatal(err)
-	}
+	n.fail(device)
 	n.wants(rules, "detached||pod "+podA+" pv1|the file system became read-only")
 }
 
@@ -421,6 +420,16 @@ func (h heard) Hint(hint drift.Hint)                       { h.hints <- hint }
 func (h heard) Mode(source string, m drift.Mode, _ string) { h.modes <- source + " " + string(m) }
 func (h heard) Failed(string, error)                       {}
 func newHeard() heard                                      { return heard{make(chan drift.Hint, 1000), make(chan string, 10)} }
+
+// all are the first n modes.
+func (h heard) all(n int) (modes []string) {
+	for range n {
+		modes = append(modes, <-h.modes)
+	}
+	slices.Sort(modes)
+	return modes
+}
+
 func (h heard) until(t *testing.T, match func(drift.Hint) bool) {
 	t.Helper()
 	for timeout := time.After(20 * time.Second); ; {
@@ -453,8 +462,8 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	to, ended := newHeard(), make(chan error)
 	go func() { ended <- check.Watch(ctx, to) }()
-	to.until(t, func(h drift.Hint) bool { return h.Subject == "" })
-	if got := []string{<-to.modes, <-to.modes}; !slices.Equal(got, []string{"mount-probes poll", "mountinfo event"}) || check.ResyncEvery() != compareEvery {
+	to.until(t, func(h drift.Hint) bool { return h.Source == mountSource && h.Subject == "" })
+	if got := to.all(4); !slices.Equal(got, []string{"fanotify-errors event", "fanotify-mounts " + mountersMode(t), "mount-probes poll", "mountinfo event"}) || check.ResyncEvery() != compareEvery {
 		t.Errorf("modes %v, resync every %v", got, check.ResyncEvery())
 	}
 	mount(t, "tmpfs", at, "tmpfs", 0, "")
@@ -500,7 +509,7 @@ func TestWatchOfATree(t *testing.T) {
 	to, ended := newHeard(), make(chan error)
 	go func() { ended <- check.Watch(ctx, to) }()
 	to.until(t, func(drift.Hint) bool { return true })
-	if got := <-to.modes; got != "mountinfo poll" || check.ResyncEvery() != pollEvery {
+	if got := to.all(3); !slices.Equal(got, []string{"fanotify-errors off", "fanotify-mounts off", "mountinfo poll"}) || check.ResyncEvery() != pollEvery {
 		t.Errorf("%s, every %v", got, check.ResyncEvery())
 	}
 	cancel()
@@ -519,7 +528,7 @@ func TestMountsAreLookedAtTwice(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	to, ended := newHeard(), make(chan error)
 	go func() { ended <- check.Watch(ctx, to) }()
-	to.until(t, func(h drift.Hint) bool { return h.Subject == "" })
+	to.until(t, func(h drift.Hint) bool { return h.Source == mountSource && h.Subject == "" })
 	mounts := func(h drift.Hint) bool { return h.Source == mountSource && h.Subject == anyMount }
 	mount(t, "tmpfs", at, "tmpfs", 0, "")
 	var first time.Time

@@ -32,7 +32,7 @@ func (j *judge) unmounting() {
 		return v.top() != nil || !j.stillThere(v) || !j.stillRuns(v.pod)
 	})
 	if len(all) >= manyMounts && 2*len(missing) > len(all) {
-		j.add("", "mounts of the running pods", fmt.Sprintf("%d of %d are gone", len(missing), len(all)), "all are there", missing[0].target())
+		j.add("", allMounts, fmt.Sprintf("%d of %d are gone", len(missing), len(all)), "all are there", missing[0].target())
 	}
 }
 

@@ -10,16 +10,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nodeguard/nodeguard/internal/armed"
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
+// The sources.
 const (
-	mountSource = "mountinfo"
-	probeSource = "mount-probes"
-	// anyMount is what a hint is about: not all that is known is in doubt, as an
-	// empty subject would say, but any of the mounts may have changed.
-	anyMount = "mounts"
+	mountSource    = "mountinfo"
+	mountersSource = "fanotify-mounts"
+	errorsSource   = "fanotify-errors"
+	probeSource    = "mount-probes"
 )
+
+// anyMount is what a hint is about: not all that is known is in doubt, as an empty
+// subject would say, but any of the mounts may have changed.
+const anyMount = "mounts"
 
 const (
 	// pause collects the mounts of a starting pod into one look.
@@ -33,10 +38,23 @@ const (
 	pollEvery = 15 * time.Second
 )
 
-// state is what the check's sources and its safety net share.
+// state is what the check's sources and its looks share.
 type state struct {
-	once sync.Once
-	poll atomic.Bool // changes of mounts make no event
+	once     sync.Once
+	poll     atomic.Bool // changes of mounts make no event
+	named    atomic.Bool // somebody asks for subjects
+	subjects atomic.Pointer[subjects]
+	errors   atomic.Pointer[diskErrors]
+}
+
+// saw keeps what the sources need of a look.
+func (a *state) saw(s *scene, rules []drift.Bound[Rule]) {
+	if a.named.Load() {
+		a.subjects.Store(s.subjects(rules))
+	}
+	if d := a.errors.Load(); d != nil {
+		d.mark(s, rules)
+	}
 }
 
 // ResyncEvery implements drift.Resyncer.
@@ -48,7 +66,7 @@ func (c *Check) ResyncEvery() time.Duration {
 }
 
 // Watch implements drift.Watcher: it hears of every change of the host's mounts
-// and of mounts that answer late or not at all.
+// and of who made it, of errors of disks, and of mounts that answer late or not at all.
 func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	c.armed.once.Do(func() { close(c.watched) })
 	var sources sync.WaitGroup
@@ -57,35 +75,21 @@ func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 		to.Mode(probeSource, drift.Poll, "mounts are asked once a minute")
 		sources.Go(func() { c.watchProbes(ctx, to) })
 	}
-	err := c.watchMounts(ctx, to)
-	if ctx.Err() == nil {
-		c.armed.poll.Store(true)
-		to.Mode(mountSource, drift.Poll, reason(err))
-		to.Hint(drift.Hint{Source: mountSource, At: time.Now()})
-		<-ctx.Done()
+	for _, s := range []armed.Source{c.mountSource(), c.mountersSource(), c.errorsSource()} {
+		sources.Go(func() { s.Watch(ctx, to) })
 	}
 	return nil
 }
 
-// watchMounts hints until ctx ends, or the source breaks.
-func (c *Check) watchMounts(ctx context.Context, to drift.Sink) error {
-	w, err := c.arm()
-	if err != nil {
-		return err
+func (c *Check) mountSource() armed.Source {
+	return armed.Source{
+		Name: mountSource,
+		Arm:  c.armMounts,
+		Without: func(err error) (drift.Mode, string) {
+			c.armed.poll.Store(true)
+			return drift.Poll, reason(err)
+		},
 	}
-	defer w.close()
-	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		w.end()
-		close(ended)
-	})
-	to.Mode(mountSource, drift.Event, "")
-	to.Hint(drift.Hint{Source: mountSource, At: time.Now()})
-	err = w.run(to)
-	if !stop() {
-		<-ended
-	}
-	return err
 }
 
 func (c *Check) watchProbes(ctx context.Context, to drift.Sink) {
@@ -106,11 +110,13 @@ type mountWatch struct {
 	over int // an eventfd
 }
 
-// arm opens mountinfo with a descriptor of its own, which the runtime's poller
+var errNotLive = errors.New("this is no running host")
+
+// armMounts opens mountinfo with a descriptor of its own, which the runtime's poller
 // must not know: the first to poll takes the news away from the other.
-func (c *Check) arm() (*mountWatch, error) {
+func (c *Check) armMounts() (armed.Stream, error) {
 	if !c.root.Live() {
-		return nil, errors.New("this is no running host")
+		return nil, errNotLive
 	}
 	f, err := c.root.OpenFile("/proc/1/mountinfo")
 	if err != nil {
@@ -126,7 +132,23 @@ func (c *Check) arm() (*mountWatch, error) {
 		_ = unix.Close(info)
 		return nil, fmt.Errorf("watch the mounts: %w", err)
 	}
+	c.armed.poll.Store(false)
 	return &mountWatch{info, over}, nil
+}
+
+// Follow implements armed.Stream.
+func (w *mountWatch) Follow(ctx context.Context, to drift.Sink) error {
+	defer w.close()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		w.end()
+		close(ended)
+	})
+	err := w.run(to)
+	if !stop() {
+		<-ended
+	}
+	return err
 }
 
 func (w *mountWatch) end() { _, _ = unix.Write(w.over, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
