@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
+	"github.com/nodeguard/nodeguard/internal/bpf"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 )
@@ -21,9 +22,8 @@ const ringSize = 64 << 10
 // bpfWrites is told by a BPF program of each write to a parameter, before it
 // happens, with the writer: through any mount of procfs and in any namespace.
 type bpfWrites struct {
-	check    *Check
-	network  uint32 // inode of the host's network namespace
-	hostPIDs bool   // the program's process ids are those of the host's /proc
+	check   *Check
+	network uint32 // inode of the host's network namespace
 
 	ring, lost *ebpf.Map
 	program    *ebpf.Program
@@ -42,26 +42,35 @@ func (c *Check) armBPF(drift.Sink) (stream, error) {
 	}
 	// Kernels before 5.11 count BPF memory as locked memory.
 	_ = rlimit.RemoveMemlock()
-	b := &bpfWrites{check: c, network: network, hostPIDs: seesInitialPIDs(c.root)}
+	b := &bpfWrites{check: c, network: network}
 	if err := b.load(c.root); err != nil {
 		_ = b.Close()
 		b.release()
-		return nil, bpfReason(err)
+		return nil, bpf.Reason(err, "PERFMON and NET_ADMIN", "BPF ring buffers, cgroup/sysctl programs or BTF")
 	}
 	return b, nil
 }
 
-func (b *bpfWrites) load(root *host.Root) (err error) {
-	if b.ring, err = ebpf.NewMap(&ebpf.MapSpec{Name: "nodeguard_ring", Type: ebpf.RingBuf, MaxEntries: ringSize}); err != nil {
+func (b *bpfWrites) load(root *host.Root) error {
+	if err := b.makeMaps(); err != nil {
 		return err
 	}
-	if b.lost, err = ebpf.NewMap(&ebpf.MapSpec{Name: "nodeguard_lost", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}); err != nil {
-		return err
-	}
-	at, err := findNetworkOffsets()
+	at, err := findOffsets(root)
 	if err != nil {
 		return err
 	}
+	return b.loadProgram(root, at)
+}
+
+func (b *bpfWrites) makeMaps() (err error) {
+	if b.ring, err = ebpf.NewMap(&ebpf.MapSpec{Name: "nodeguard_ring", Type: ebpf.RingBuf, MaxEntries: ringSize}); err != nil {
+		return err
+	}
+	b.lost, err = ebpf.NewMap(&ebpf.MapSpec{Name: "nodeguard_lost", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	return err
+}
+
+func (b *bpfWrites) loadProgram(root *host.Root, at offsets) (err error) {
 	if b.program, err = ebpf.NewProgram(program(b.ring, b.lost, b.network, at)); err != nil {
 		return err
 	}
@@ -120,15 +129,8 @@ func (b *bpfWrites) take(sample []byte, to drift.Sink) {
 		return
 	}
 	if subject, named := subjectOf(b.check.rules, w.path); named {
-		to.Hint(drift.Hint{Source: bpfSource, Subject: subject, PID: b.hostPID(w.pid), At: time.Now(), Early: true})
+		to.Hint(drift.Hint{Source: bpfSource, Subject: subject, PID: w.pid, At: time.Now(), Early: true})
 	}
-}
-
-func (b *bpfWrites) hostPID(pid int) int {
-	if b.hostPIDs {
-		return pid
-	}
-	return 0
 }
 
 // tellLost hints when the ring was full: there was something in it then, so that
@@ -150,17 +152,6 @@ func ownNetwork() (uint32, error) {
 		return 0, fmt.Errorf("look at the network namespace: %w", err)
 	}
 	return uint32(s.Ino), nil
-}
-
-// initialPIDs is the kernel's PROC_PID_INIT_INO.
-const initialPIDs = "pid:[4026531836]"
-
-// seesInitialPIDs tells whether the host's processes have the ids that the kernel
-// itself uses. On a host that is a container they do not: no writer is better than
-// another process.
-func seesInitialPIDs(root *host.Root) bool {
-	namespace, err := root.Readlink("/proc/1/ns/pid")
-	return err == nil && namespace == initialPIDs
 }
 
 var errNoCgroup2 = errors.New("no cgroup2 hierarchy is mounted")
@@ -187,19 +178,4 @@ func cgroupRoot(root *host.Root) (dir string, release func() error, err error) {
 		_ = release()
 	}
 	return "", nil, errNoCgroup2
-}
-
-// bpfReason says in plain words why there is no BPF program.
-func bpfReason(err error) error {
-	var refused *ebpf.VerifierError
-	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("the capability SYS_ADMIN, or BPF with PERFMON and NET_ADMIN, is missing (%w)", err)
-	case errors.As(err, &refused):
-		return fmt.Errorf("the kernel refuses the BPF program, for want of the capability PERFMON or of a newer kernel (%w)", err)
-	case errors.Is(err, ebpf.ErrNotSupported):
-		return fmt.Errorf("the kernel lacks BPF ring buffers, cgroup/sysctl programs or BTF (Linux 5.8 has them): %w", err)
-	default:
-		return err
-	}
 }

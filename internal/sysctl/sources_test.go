@@ -2,7 +2,6 @@ package sysctl
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -314,69 +313,6 @@ func TestOverflowIsSaid(t *testing.T) {
 	to.await(t, "netconf after the overflow", from(netconfSource, "net.ipv4.ip_forward"))
 	hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", "0")
 	to.await(t, "BPF after the overflow", from(bpfSource, "net.ipv4.tcp_tw_reuse"))
-}
-
-// The writer is named where its number means something, else nobody is.
-func TestWriterIsKnown(t *testing.T) {
-	if !hosttest.Alone(t) {
-		return
-	}
-	_, to := armed(t)
-	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
-	seen := to.await(t, "in a pid namespace", from(bpfSource, "net.ipv4.tcp_tw_reuse"))
-	if pid := seen[len(seen)-1].PID; pid != 0 {
-		t.Errorf("%d of another pid namespace passes for one of the host's", pid)
-	}
-}
-
-// Where processes have the ids that the kernel uses, the writer is named, and a
-// write in another network namespace is still nobody's business.
-func TestWriterByPID(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("loading a BPF program needs root; make test runs as root where it can")
-	}
-	root := mustOpen(t, "/")
-	if !seesInitialPIDs(root) {
-		t.Skip("the test itself runs in a pid namespace: no process has the id that the kernel uses")
-	}
-	// It waits for a line before it writes, in a network namespace of its own.
-	writer := exec.Command("unshare", "--net", "sh", "-c", "echo up; read line; echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse; echo 1 >/proc/sys/net/ipv4/ip_forward")
-	stdin, err := writer.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := writer.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := writer.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stdout.Read(make([]byte, 3)); err != nil {
-		t.Fatal(err)
-	}
-	var theirs unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", writer.Process.Pid), &theirs); err != nil {
-		t.Fatal(err)
-	}
-	b := &bpfWrites{check: New(root, ackRules, "", nil), hostPIDs: true, network: uint32(theirs.Ino)}
-	if err := b.load(root); err != nil {
-		t.Fatal(err)
-	}
-	to := newHeard()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = b.run(to)
-	}()
-	_ = stdin.Close()
-	seen := to.await(t, "the second write", from(bpfSource, "net.ipv4.ip_forward"))
-	if len(seen) != 2 || seen[0].PID != writer.Process.Pid {
-		t.Errorf("heard %+v, the writer is %d", seen, writer.Process.Pid)
-	}
-	_ = writer.Wait()
-	_ = b.Close()
-	<-done
 }
 
 func TestWatchFromForeignNetwork(t *testing.T) {
