@@ -2,36 +2,30 @@ package watch
 
 import (
 	"path"
-
-	"github.com/fsnotify/fsnotify"
+	"slices"
 )
-
-// structural events change which directories are where.
-const structural = fsnotify.Create | fsnotify.Remove | fsnotify.Rename
 
 // event brings the watches up to date first and hints then, so that whoever looks
 // because of the hint sees all that happened before the new watches.
-func (w *Watcher) event(ev fsnotify.Event) {
-	m, entry := w.marks.at(ev.Name)
-	if m == nil {
-		return
+func (w *Watcher) event(c change) {
+	m := w.marks.byName[c.dir]
+	places := m.entry(c.entry)
+	if c.alone {
+		places = append(places, w.entriesOf(c.dir)...)
 	}
-	var places []string
-	for place := range m.places {
-		places = append(places, path.Join(place, entry))
+	if m != nil && c.entry == "" && c.moved {
+		w.forget(m, c.ended)
 	}
-	if entry == "" && ev.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
-		w.forget(m)
-	}
-	for _, place := range places {
-		w.changed(place, ev.Op&structural != 0)
+	slices.Sort(places)
+	for _, place := range slices.Compact(places) {
+		w.changed(place, c.moved, c.pid)
 	}
 }
 
-// forget is for a directory that was moved or deleted: fsnotify has ended its
-// watch. Where it was, another may be.
-func (w *Watcher) forget(m *mark) {
-	w.end(m)
+// forget is for a directory that was moved or deleted: its watch ends. Where it
+// was, another may be.
+func (w *Watcher) forget(m *mark, ended bool) {
+	w.end(m, ended)
 	for sub := range w.subscribers {
 		for _, t := range sub.trees {
 			for place := range m.places {
@@ -47,27 +41,27 @@ func (w *Watcher) forget(m *mark) {
 }
 
 // changed tells everybody who asked for it that something happened at a path.
-func (w *Watcher) changed(name string, moved bool) {
+func (w *Watcher) changed(name string, moved bool, pid int) {
 	for sub := range w.subscribers {
 		for _, t := range sub.trees {
-			w.changedTree(sub, t, name, moved)
+			w.changedTree(sub, t, name, moved, pid)
 		}
 	}
 }
 
-func (w *Watcher) changedTree(sub *subscriber, t *tree, name string, moved bool) {
+func (w *Watcher) changedTree(sub *subscriber, t *tree, name string, moved bool, pid int) {
 	switch {
 	case t.hops[name]:
 		if moved {
 			w.withMounts(func() { w.armTree(t) })
 			w.settle(sub)
 		}
-		sub.hint(t.Path)
+		sub.hint(t.Path, pid)
 	case t.end != "" && name != t.end && t.content[path.Dir(name)] != nil:
 		if moved {
 			w.enter(t, name, 2)
 			w.settle(sub)
 		}
-		sub.hint(t.named(name))
+		sub.hint(t.named(name), pid)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // mountPause collects the mounts of a starting pod into one look.
 const mountPause = 100 * time.Millisecond
 
-// mountWatch waits for changes of the host's mounts, of which inotify says nothing.
+// mountWatch waits for changes of the host's mounts, of which neither interface says anything.
 type mountWatch struct {
 	info int // mountinfo
 	wake int // an eventfd: over
@@ -121,35 +121,37 @@ func (w *Watcher) mounted(m *mountWatch) {
 	}
 }
 
-// missUnmounted finds the directories whose watch an unmount has ended, of which
-// fsnotify says nothing. The mounts alone do not tell: the next one may have the
-// numbers of the last.
+// missUnmounted finds the directories whose watch an unmount has ended. The mounts
+// alone do not tell: the next one may have the numbers of the last.
 func (w *Watcher) missUnmounted() {
-	if w.kernel == nil {
+	if !w.exposed() {
 		return
 	}
-	alive := map[string]bool{}
-	for _, name := range w.kernel.WatchList() {
-		alive[name] = true
-	}
-	var dead []*mark
-	for number, m := range w.marks.byNumber {
-		if !alive[nameOf(number)] {
-			dead = append(dead, m)
-		}
-	}
-	for _, m := range dead {
-		places := slices.Collect(maps.Keys(m.places))
-		w.forget(m)
-		for _, place := range places {
-			w.changed(place, true)
+	for _, k := range w.kernels() {
+		for _, m := range k.dead(w.marks.of(k)) {
+			places := slices.Collect(maps.Keys(m.places))
+			w.forget(m, true)
+			for _, place := range places {
+				w.changed(place, true, 0)
+			}
 		}
 	}
 }
 
+// exposed tells whether an unmount can end a watch: that of the root cannot.
+func (w *Watcher) exposed() bool {
+	root := w.marks.at("/")
+	for id := range w.marks.byInode {
+		if root == nil || id.device != root.inode.device {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *Watcher) remounted(point string) {
 	if w.cares(point) {
-		w.changed(point, true)
+		w.changed(point, true, 0)
 	}
 }
 

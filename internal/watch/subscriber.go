@@ -17,6 +17,12 @@ const (
 	burstPaths = 16
 )
 
+// cause is who changed something, and when.
+type cause struct {
+	pid int
+	at  time.Time
+}
+
 // subscriber is one check's subscription with the state of its burst. The
 // watcher's lock guards it.
 type subscriber struct {
@@ -25,11 +31,13 @@ type subscriber struct {
 	told     bool
 	degraded bool
 	why      string
+	named    drift.Mode // whether changes come with names
+	whyNot   string
 
 	mu      *sync.Mutex // the watcher's
 	timer   *time.Timer // runs while a window is open
 	sent    map[string]bool
-	pending map[string]bool
+	pending map[string]cause
 	closed  bool
 }
 
@@ -37,7 +45,7 @@ func newSubscriber(s Subscription, mu *sync.Mutex) *subscriber {
 	if s.Subject == nil {
 		s.Subject = func(path string) (string, bool) { return drift.Printable(path), true }
 	}
-	sub := &subscriber{Subscription: s, mu: mu, sent: map[string]bool{}, pending: map[string]bool{}}
+	sub := &subscriber{Subscription: s, mu: mu, sent: map[string]bool{}, pending: map[string]cause{}}
 	for _, t := range s.Trees {
 		sub.trees = append(sub.trees, &tree{Tree: t})
 	}
@@ -45,8 +53,8 @@ func newSubscriber(s Subscription, mu *sync.Mutex) *subscriber {
 }
 
 // mode tells how the source notices, where that changed.
-func (s *subscriber) mode(err error) {
-	m, why := drift.Event, ""
+func (s *subscriber) mode(err error, how string) {
+	m, why := drift.Event, how
 	if err != nil {
 		m, why = drift.Poll, err.Error()
 	}
@@ -57,8 +65,24 @@ func (s *subscriber) mode(err error) {
 	s.To.Mode(s.Source, m, why)
 }
 
+// NamesSource is the part of the watching that tells who changed something.
+const NamesSource = "fanotify"
+
+// names tells whether changes come with names, where that changed.
+func (s *subscriber) names(nameless error) {
+	m, why := drift.Event, ""
+	if nameless != nil {
+		m, why = drift.Off, nameless.Error()
+	}
+	if s.named == m && s.whyNot == why {
+		return
+	}
+	s.named, s.whyNot = m, why
+	s.To.Mode(NamesSource, m, why)
+}
+
 // hint passes a change on, now or at the end of the window; "" is all.
-func (s *subscriber) hint(path string) {
+func (s *subscriber) hint(path string, pid int) {
 	subject := ""
 	if path != "" {
 		var counts bool
@@ -66,24 +90,34 @@ func (s *subscriber) hint(path string) {
 			return
 		}
 	}
+	by := cause{pid, time.Now()}
+	_, all := s.pending[""]
 	switch {
 	case s.timer == nil:
 		s.timer = time.AfterFunc(window, s.flush)
-		s.send(subject)
+		s.send(subject, by)
 	case len(s.sent) < burstHints && !s.sent[subject] && len(s.pending) == 0:
-		s.send(subject)
-	case s.pending[""]:
+		s.send(subject, by)
+	case all && subject != "":
 	case len(s.pending) >= burstPaths:
 		clear(s.pending)
-		s.pending[""] = true
+		s.pending[""] = cause{at: by.at} // not all of it is one's
 	default:
-		s.pending[subject] = true
+		s.wait(subject, by)
 	}
 }
 
-func (s *subscriber) send(subject string) {
+// wait keeps the last one known to have changed the subject.
+func (s *subscriber) wait(subject string, by cause) {
+	if by.pid == 0 {
+		by.pid = s.pending[subject].pid
+	}
+	s.pending[subject] = by
+}
+
+func (s *subscriber) send(subject string, by cause) {
 	s.sent[subject] = true
-	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, At: time.Now()})
+	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, PID: by.pid, At: by.at})
 }
 
 // lost says that events were dropped, at once.
@@ -103,11 +137,11 @@ func (s *subscriber) flush() {
 		s.timer = nil
 		return
 	}
-	waiting := slices.Sorted(maps.Keys(s.pending))
-	clear(s.pending)
+	waiting := s.pending
+	s.pending = map[string]cause{}
 	s.timer.Reset(window)
-	for _, subject := range waiting {
-		s.send(subject)
+	for _, subject := range slices.Sorted(maps.Keys(waiting)) {
+		s.send(subject, waiting[subject])
 	}
 }
 

@@ -26,6 +26,8 @@ type tree struct {
 	end     string           // what Path leads to; "" while it is missing
 	content map[string]*mark // directories in it
 	err     error            // why it is not watched whole
+
+	nameless error // why changes in it come without names
 }
 
 // armTree finds out what the path leads to and watches the way and the content.
@@ -33,7 +35,7 @@ type tree struct {
 func (w *Watcher) armTree(t *tree) {
 	way, content := t.way, t.content
 	t.way, t.hops, t.content = map[string]*mark{}, map[string]bool{}, map[string]*mark{}
-	t.end, t.err = "", nil
+	t.end, t.err, t.nameless = "", nil, nil
 	if t.end = w.follow(t); t.end != "" {
 		w.enter(t, t.end, 1)
 	}
@@ -116,6 +118,7 @@ func (w *Watcher) holdWay(t *tree, dir string) bool {
 		return !vanished(err)
 	}
 	t.way[dir] = m
+	t.noteName(dir, m)
 	return true
 }
 
@@ -161,6 +164,7 @@ func (w *Watcher) holdContent(t *tree, dir string) bool {
 		w.prune(t, dir)
 		t.content[dir] = m
 	}
+	t.noteName(dir, m)
 	return true
 }
 

@@ -3,10 +3,9 @@ package watch
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
@@ -39,20 +38,21 @@ const (
 	lastRetry  = 10 * time.Minute
 )
 
-// eventBuffer is how far the reader may be ahead of the bookkeeping; behind it
-// lies the kernel's own queue.
-const eventBuffer = 4096
-
 // Watcher is shared by all checks. It holds kernel resources only while somebody
 // is subscribed.
 type Watcher struct {
-	root *host.Root
+	root         *host.Root
+	openFanotify opener
 
 	mu          sync.Mutex
 	subscribers map[*subscriber]bool
-	kernel      *fsnotify.Watcher // nil: none could be had
-	broken      error             // why kernel is nil
+	fanotify    kernel        // nil: nameless says why
+	inotify     kernel        // nil until a directory needs it, or broken says why
+	nameless    error         // why changes come without who did them
+	broken      error         // why there is no inotify
+	over        chan struct{} // closed with the kernel's interfaces
 	marks       marks
+	pace        pace
 	remote      func(path string) bool // while trees are being armed
 	mounts      *mountWatch
 	retry       *time.Timer
@@ -62,7 +62,7 @@ type Watcher struct {
 
 // New returns a watcher of the host's files.
 func New(root *host.Root) *Watcher {
-	return &Watcher{root: root, subscribers: map[*subscriber]bool{}, wait: firstRetry}
+	return &Watcher{root: root, openFanotify: openFanotify, subscribers: map[*subscriber]bool{}, pace: pace{most: large}, wait: firstRetry}
 }
 
 // Watch arms the trees, says the mode, hints once for all, and goes on until ctx
@@ -94,15 +94,12 @@ func (w *Watcher) join(s Subscription) *subscriber {
 	sub := newSubscriber(s, &w.mu)
 	w.subscribers[sub] = true
 	w.arm(sub)
-	sub.hint("")
+	sub.hint("", 0)
 	return sub
 }
 
 func (w *Watcher) leave(sub *subscriber) {
 	w.mu.Lock()
-	for _, t := range sub.trees {
-		w.abandon(t)
-	}
 	sub.close()
 	delete(w.subscribers, sub)
 	last, running := len(w.subscribers) == 0, w.running
@@ -115,72 +112,72 @@ func (w *Watcher) leave(sub *subscriber) {
 			w.retry = nil
 		}
 	}
+	for _, t := range sub.trees {
+		w.abandon(t)
+	}
 	w.mu.Unlock()
 	if last {
 		running.Wait()
 	}
 }
 
-// open asks the kernel for the one inotify instance.
-func (w *Watcher) open() {
-	w.marks = newMarks()
-	k, err := fsnotify.NewBufferedWatcher(eventBuffer)
-	if w.kernel, w.broken = k, explainInstance(err); err != nil {
-		w.kernel = nil
-		return
-	}
-	failures := make(chan error, 16)
-	w.running.Go(func() { drain(k.Errors, failures) })
-	w.running.Go(func() { w.serve(k, failures) })
+func (w *Watcher) listen(k kernel) {
+	over := w.over
+	w.running.Go(func() { w.serve(k, over) })
 }
 
-func (w *Watcher) close() {
-	if w.kernel != nil {
-		_ = w.kernel.Close()
-		w.kernel = nil
-	}
-}
-
-// drain takes errors at once: fsnotify may hold its lock until one is taken.
-func drain(from <-chan error, to chan<- error) {
-	for err := range from {
-		select {
-		case to <- err:
-		default:
-		}
-	}
-}
-
-func (w *Watcher) serve(k *fsnotify.Watcher, failures <-chan error) {
+// serve passes on what k says. In a storm it sits out a while and has everything
+// looked at instead.
+func (w *Watcher) serve(k kernel, over <-chan struct{}) {
 	for {
+		changes, err := k.read()
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		var storm bool
+		w.handle(k, func() { storm = w.take(changes, err) })
+		if !storm {
+			continue
+		}
 		select {
-		case ev, open := <-k.Events:
-			if !open {
-				return
-			}
-			w.handle(k, func() { w.event(ev) })
-		case err := <-failures:
-			w.handle(k, func() { w.failed(err) })
+		case <-time.After(stormPause):
+			w.handle(k, w.startOver)
+		case <-over:
 		}
 	}
 }
 
 // handle does something about what k said, unless k is no longer ours.
-func (w *Watcher) handle(k *fsnotify.Watcher, do func()) {
+func (w *Watcher) handle(k kernel, do func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.kernel == k {
+	if k == w.fanotify || k == w.inotify {
 		do()
 	}
 }
 
-func (w *Watcher) failed(err error) {
-	if errors.Is(err, fsnotify.ErrEventOverflow) {
-		w.startOver()
-		return
+// take tells whether it is too much to go on reading.
+func (w *Watcher) take(changes []change, err error) (storm bool) {
+	for _, c := range changes {
+		w.event(c)
 	}
-	for sub := range w.subscribers {
-		sub.To.Failed(sub.Source, err)
+	if err != nil {
+		w.failed(err)
+	}
+	return w.pace.storm(len(changes) + 1)
+}
+
+func (w *Watcher) failed(err error) {
+	switch {
+	case errors.Is(err, errMalformed):
+		w.distrust(err)
+		w.startOver()
+	case errors.Is(err, errOverflow):
+		w.startOver()
+	default:
+		for sub := range w.subscribers {
+			sub.To.Failed(sub.Source, err)
+		}
 	}
 }
 
@@ -205,7 +202,8 @@ func (w *Watcher) arm(sub *subscriber) {
 	w.settle(sub)
 }
 
-// settle says the mode where it changed and plans another attempt if it is poll.
+// settle says the mode where it changed and plans another attempt if it could be
+// better.
 func (w *Watcher) settle(sub *subscriber) {
 	err := w.broken
 	for _, t := range sub.trees {
@@ -213,8 +211,15 @@ func (w *Watcher) settle(sub *subscriber) {
 			err = t.err
 		}
 	}
-	sub.mode(err)
-	if err != nil && w.retry == nil {
+	sub.mode(err, w.how(sub))
+	sub.names(w.nameless)
+	if err != nil || w.lacking() {
+		w.plan()
+	}
+}
+
+func (w *Watcher) plan() {
+	if w.retry == nil {
 		w.retry = time.AfterFunc(w.delay, w.tryAgain)
 		w.delay = min(2*w.delay, lastRetry)
 	}
@@ -228,20 +233,21 @@ func (w *Watcher) tryAgain() {
 	if w.retry = nil; len(w.subscribers) == 0 {
 		return
 	}
-	if w.kernel == nil {
-		w.open()
-	}
-	healthy := w.broken == nil
+	w.broken = nil
+	healthy, anew := true, w.regain()
 	for sub := range w.subscribers {
-		if !sub.degraded {
+		if !sub.degraded && !anew {
 			continue
 		}
 		w.arm(sub)
 		if healthy = healthy && !sub.degraded; !sub.degraded {
-			sub.hint("")
+			sub.hint("", 0)
 		}
 	}
-	if healthy {
+	switch {
+	case w.lacking():
+		w.plan()
+	case healthy:
 		w.delay = w.wait
 	}
 }
