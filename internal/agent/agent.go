@@ -58,6 +58,10 @@ type Change struct {
 	Blind   string // condition that is Unknown now
 	Sighted string // condition that is not Unknown any more
 	Why     string
+
+	Waived     *drift.FindingReport // an open one is held back by a waiver now
+	Unwaived   *drift.FindingReport // and is so no longer
+	Attributed *drift.FindingReport // it became known who did it, or somebody did it again
 }
 
 const (
@@ -84,7 +88,7 @@ type Agent struct {
 	hold     string    // why nothing is raised: the host or the node ends
 	freeze   time.Time // until when families are shown as they were: maintenance
 	frozen   []drift.Condition
-	retell   time.Time // when Looked wants to be told again
+	retell   time.Time // when a waiver ends, or Looked wants to be told again
 
 	wake    chan struct{}
 	results chan result

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -35,8 +33,9 @@ func (a *Agent) conclude(now time.Time) {
 		a.tell(c)
 	}
 	a.publish(shown)
+	a.retell = nextExpiry(a.config.Set.Policy.Waivers, now)
 	if a.config.Looked != nil {
-		a.retell = a.config.Looked(seen, now)
+		a.retell = soonest(a.retell, a.config.Looked(seen, now))
 	}
 }
 
@@ -85,6 +84,7 @@ func changes(before, after drift.Report, now time.Time) []Change {
 			out = append(out, Change{At: now, Cleared: &f})
 		}
 	}
+	out = append(out, amendments(was, is, now)...)
 	return append(out, blindness(before, after, now)...)
 }
 
@@ -112,23 +112,8 @@ func blindness(before, after drift.Report, now time.Time) (out []Change) {
 	return out
 }
 
-// tell logs a change, one line each, and has it recorded.
+// tell has a change recorded, which logs it.
 func (a *Agent) tell(c Change) {
-	switch {
-	case c.Raised != nil:
-		level := slog.LevelInfo
-		if c.Raised.Counts() {
-			level = slog.LevelWarn
-		}
-		a.config.Log.Log(context.Background(), level, "raised", "operation", c.Raised.Operation, "subject", c.Raised.Subject, "observed", c.Raised.Observed,
-			"supported", c.Raised.Supported, "state", c.Raised.State, "severity", c.Raised.Severity)
-	case c.Cleared != nil:
-		a.config.Log.Info("cleared", "operation", c.Cleared.Operation, "subject", c.Cleared.Subject, "state", c.Cleared.State)
-	case c.Blind != "":
-		a.config.Log.Warn("cannot tell", "condition", c.Blind, "message", c.Why)
-	case c.Sighted != "":
-		a.config.Log.Info("can tell again", "condition", c.Sighted)
-	}
 	if a.config.Record != nil {
 		a.config.Record(c)
 	}

@@ -44,6 +44,8 @@ func (c Config) With(o Override) Config {
 	c.Checks = merged(c.Checks, o.Checks)
 	c.Intervals.Resync = cmp.Or(o.Intervals.Resync, c.Intervals.Resync)
 	c.Intervals.BaselineSettle = cmp.Or(o.Intervals.BaselineSettle, c.Intervals.BaselineSettle)
+	c.Journal.MaxAge = cmp.Or(o.Journal.MaxAge, c.Journal.MaxAge)
+	c.Journal.MaxSize = cmp.Or(o.Journal.MaxSize, c.Journal.MaxSize)
 	c.Accept = slices.Concat(c.Accept, o.Accept)
 	return c
 }

@@ -18,6 +18,7 @@ severities: {a.one: info, a.two: warning}
 checks: {paths: {enabled: false}}
 waivers: [{operation: a.one, reason: base}]
 intervals: {resync: 5m, baselineSettle: 1h}
+journal: {maxAge: 30d, maxSize: 8Mi}
 operations: [` + operation + `
   title: {en: base, zh: base}}]
 overrides:
@@ -27,6 +28,7 @@ overrides:
     severities: {a.two: critical}
     checks: {paths: {enabled: true}, firewall: {enabled: false}}
     intervals: {resync: 1m}
+    journal: {maxAge: 60d}
     operations: [` + operation + `
       title: {en: gpu, zh: gpu}}]
   - nodeSelector: "pool in (gpu, batch), !canary"
@@ -75,6 +77,7 @@ func TestOverridesApplyInOrder(t *testing.T) {
 		Checks:     map[string]config.Check{"paths": {Enabled: true}, "firewall": {Enabled: false}},
 		Waivers:    []drift.Waiver{{Operation: "a.one", Reason: "base"}, {Operation: "a.two", Reason: "pool"}},
 		Intervals:  config.Intervals{Resync: 2 * time.Minute, BaselineSettle: time.Hour},
+		Journal:    config.Journal{MaxAge: 60 * 24 * time.Hour, MaxSize: 8 << 20},
 	}
 	if diff := cmp.Diff(want, got.Settings, cmpopts.IgnoreFields(config.Settings{}, "Operations")); diff != "" {
 		t.Error(diff)

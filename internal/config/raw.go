@@ -25,6 +25,7 @@ type RawSettings struct {
 	Checks     map[string]rawCheck       `yaml:"checks"`
 	Intervals  rawIntervals              `yaml:"intervals"`
 	Accept     []rawAcceptance           `yaml:"accept"`
+	Journal    rawJournal                `yaml:"journal"`
 }
 
 type rawOverride struct {
@@ -47,6 +48,11 @@ type rawCheck struct {
 type rawIntervals struct {
 	Resync         string `yaml:"resync"`
 	BaselineSettle string `yaml:"baselineSettle"`
+}
+
+type rawJournal struct {
+	MaxAge  string `yaml:"maxAge"`
+	MaxSize string `yaml:"maxSize"`
 }
 
 type rawAcceptance struct {

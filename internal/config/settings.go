@@ -22,6 +22,7 @@ type Settings struct {
 	Checks     map[string]Check
 	Intervals  Intervals
 	Accept     []Acceptance
+	Journal    Journal
 }
 
 // Check is what the file says of one check.
@@ -84,6 +85,9 @@ func (s *Settings) validate(r RawSettings) error {
 	var err error
 	if s.Intervals, err = r.Intervals.value(); err != nil {
 		return fmt.Errorf("intervals: %w", err)
+	}
+	if s.Journal, err = r.Journal.value(); err != nil {
+		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
 }

@@ -1,16 +1,12 @@
-// Package journal is what happened, one JSON line each: raised, cleared,
-// recorded, accepted, blind. Every line carries its own checksum, is on disk
-// before anything else follows from it, and a torn one costs itself alone.
+// Package journal is what happened, one JSON line each: raised, cleared, waived,
+// recorded, accepted, blind. Every line carries its own checksum and continues the
+// line before it, is on disk before anything else follows from it, and a torn one
+// costs itself alone. Size and age are bounded; what is open is carried over.
 package journal
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -28,6 +24,9 @@ type Event string
 const (
 	Raised      Event = "raise"
 	Cleared     Event = "clear"
+	Waived      Event = "waive"     // an open finding is held back by a waiver now
+	Unwaived    Event = "unwaive"   // it counts again: its waiver expired or was taken away
+	Attributed  Event = "actor"     // who did it became known, or somebody did it again
 	Recorded    Event = "record"    // a baseline was recorded or extended
 	Accepted    Event = "accept"    // a state was accepted
 	Upgraded    Event = "upgrade"   // what is known of an upgrade: its versions and what changed with them
@@ -38,6 +37,7 @@ const (
 	Blind       Event = "blind"     // a check cannot look
 	Sighted     Event = "sighted"   // it can again
 	Reloaded    Event = "reload"    // the configuration changed
+	Carried     Event = "open"      // was raised or blind at that time, in a line that the bounds may take
 )
 
 // Entry is one line.
@@ -45,42 +45,89 @@ type Entry struct {
 	At      time.Time            `json:"at"`
 	Event   Event                `json:"event"`
 	Finding *drift.FindingReport `json:"finding,omitempty"`
-	Detail  string               `json:"detail,omitempty"`
+	Detail  string               `json:"detail,omitempty"` // of a blind or sighted check: its condition, ": " and why
 }
 
 const (
 	dirName  = "journal"
 	current  = "journal.jsonl"
 	previous = "journal.1.jsonl"
-	// maxSize bounds each of the two files.
-	maxSize = 8 << 20
-	maxLine = 64 << 10
+	next     = "journal.next.jsonl"    // will be the current one
+	trimmed  = "journal.1.jsonl.young" // will be the previous one
 )
 
 // Journal is open for appending.
 type Journal struct {
-	mu   sync.Mutex
-	dir  *os.Root
-	file *os.File
-	size int64
+	mu     sync.Mutex
+	dir    *os.Root
+	file   *os.File
+	limits Limits
+	end    link
+	open   openSet
+	size   int64 // of the current file
+	base   int64 // of these, what it began with: what was carried over
+
+	oldest   ages
+	overdue  time.Time // since when there is a line that is too old
+	rotation *rotation // one that could not be finished yet
 }
 
 // Open opens the host's journal, which it makes where there is none. A torn last
-// line is closed off.
+// line is closed off, and a rotation that was interrupted is finished.
 func Open(root *host.Root) (*Journal, error) {
 	dir, err := root.State(dirName, true)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	j := &Journal{dir: dir}
-	if err := j.open(); err != nil {
+	if err := j.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), dir.Close())
 	}
 	return j, nil
 }
 
-// open opens the current file in place of the one before.
-func (j *Journal) open() error {
+func (j *Journal) begin() error {
+	if err := j.tidyUp(); err != nil {
+		return err
+	}
+	headless := !exists(j.dir, current) && exists(j.dir, previous)
+	if err := j.openCurrent(); err != nil {
+		return err
+	}
+	if err := j.load(); err != nil {
+		return errors.Join(err, j.file.Close())
+	}
+	if headless {
+		j.end.n++ // the current file was taken away, and so were its lines
+	}
+	return nil
+}
+
+// load reads where the chain ends and what is open.
+func (j *Journal) load() error {
+	r, err := newReader(j.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.closeFiles() }()
+	for {
+		e, more, err := r.Next()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if e.Event != Carried {
+			j.oldest.note(r.name(), e.At)
+		}
+	}
+	j.end, j.open, j.base = r.scan.end, r.open, r.carried
+	return nil
+}
+
+func (j *Journal) openCurrent() error {
+	fresh := !exists(j.dir, current)
 	f, err := j.dir.OpenFile(current, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
@@ -92,15 +139,15 @@ func (j *Journal) open() error {
 	if !info.Mode().IsRegular() {
 		return errors.Join(host.ErrNotRegular, f.Close())
 	}
-	size, err := closeTornLine(f, info.Size())
-	if err != nil {
+	if j.size, err = closeTornLine(f, info.Size()); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	was := j.file
-	j.file, j.size = f, size
-	if was != nil {
-		return was.Close()
+	if fresh {
+		if err := j.syncDir(); err != nil {
+			return errors.Join(err, f.Close())
+		}
 	}
+	j.file = f
 	return nil
 }
 
@@ -121,41 +168,69 @@ func closeTornLine(f *os.File, size int64) (int64, error) {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return errors.Join(j.file.Close(), j.dir.Close())
+	err := errors.Join(j.file.Close(), j.dir.Close())
+	if j.rotation != nil {
+		err = errors.Join(err, j.rotation.file.Close())
+	}
+	return err
 }
 
 // Append writes one line and returns when it is on disk. After an error none of it
 // is there.
 func (j *Journal) Append(e Entry) error {
-	line, err := encode(e)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	line, err := encode(e, j.end.n+1, j.end)
 	if err != nil {
 		return err
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.size+int64(len(line)) > maxSize {
+	if j.rotation != nil || j.full(len(line.text)) {
 		if err := j.rotate(); err != nil {
 			return fmt.Errorf("rotate the journal: %w", err)
 		}
+		if line, err = encode(e, j.end.n+1, j.end); err != nil {
+			return err
+		}
 	}
-	if err := j.write(line); err != nil {
+	if err := j.write(line.text); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
+	}
+	j.end = line.link
+	j.open.add(e)
+	if e.Event != Carried {
+		j.oldest.note(current, e.At)
 	}
 	return nil
 }
 
-// Deleted tells whether the file is in no directory any more: nobody will read what
-// is written to it.
+// Deleted tells whether the file is not the journal any more, because it was removed
+// or moved: nobody will read what is written to it.
 func (j *Journal) Deleted() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var s unix.Stat_t
-	return unix.Fstat(int(j.file.Fd()), &s) == nil && s.Nlink == 0
+	if j.rotation != nil {
+		return false
+	}
+	mine, err := j.file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := j.dir.Lstat(current)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, named)
 }
 
+// write goes to the end of the file, wherever others left it.
 func (j *Journal) write(line []byte) error {
-	_, err := j.file.Write(line)
-	if err == nil {
+	info, err := j.file.Stat()
+	if err != nil {
+		return err
+	}
+	if before := info.Size(); before != j.size {
+		if j.size, err = closeTornLine(j.file, before); err != nil {
+			return err
+		}
+	}
+	if _, err = j.file.Write(line); err == nil {
 		err = unix.Fdatasync(int(j.file.Fd()))
 	}
 	if err != nil {
@@ -165,116 +240,22 @@ func (j *Journal) write(line []byte) error {
 	return nil
 }
 
-// rotate begins a new file. Where an earlier try got no further than the renaming,
-// there is none to rename.
-func (j *Journal) rotate() error {
-	if err := j.dir.Rename(current, previous); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (j *Journal) syncDir() error {
+	f, err := j.dir.Open(".")
+	if err != nil {
 		return err
 	}
-	return j.open()
+	return errors.Join(f.Sync(), f.Close())
 }
 
-// sealed is a line with the checksum of the entry in it.
-type sealed struct {
-	Entry json.RawMessage `json:"entry"`
-	Sum   string          `json:"sum"`
+func exists(dir *os.Root, name string) bool {
+	_, err := dir.Lstat(name)
+	return err == nil
 }
 
-func encode(e Entry) ([]byte, error) {
-	entry, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("encode a journal line: %w", err)
+func removeIfThere(dir *os.Root, name string) error {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	line, err := json.Marshal(sealed{Entry: entry, Sum: sum(entry)})
-	if err != nil {
-		return nil, fmt.Errorf("encode a journal line: %w", err)
-	}
-	return append(line, '\n'), nil
-}
-
-func sum(entry []byte) string {
-	s := sha256.Sum256(entry)
-	return hex.EncodeToString(s[:8])
-}
-
-// Decode reads lines. It returns the entries that are whole, in order, and how
-// many lines were not.
-func Decode(data []byte) (entries []Entry, damaged int) {
-	for line := range bytes.SplitSeq(data, []byte("\n")) {
-		if len(line) == 0 {
-			continue
-		}
-		var s sealed
-		var e Entry
-		if len(line) > maxLine || json.Unmarshal(line, &s) != nil || sum(s.Entry) != s.Sum || json.Unmarshal(s.Entry, &e) != nil {
-			damaged++
-			continue
-		}
-		entries = append(entries, e)
-	}
-	return entries, damaged
-}
-
-// Read returns all that the host's journal holds, the oldest first.
-func Read(root *host.Root) (entries []Entry, damaged int, err error) {
-	dir, err := root.State(dirName, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("open the journal: %w", err)
-	}
-	defer dir.Close()
-	for _, name := range []string{previous, current} {
-		data, err := readFile(dir, name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return entries, damaged, fmt.Errorf("read the journal: %w", err)
-		}
-		more, torn := Decode(data)
-		entries, damaged = append(entries, more...), damaged+torn
-	}
-	return entries, damaged, nil
-}
-
-func readFile(dir *os.Root, name string) ([]byte, error) {
-	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(host.ErrNotRegular, err)
-	}
-	return io.ReadAll(io.LimitReader(f, 2*maxSize))
-}
-
-// OpenFindings are those that were raised and not cleared since, on this machine.
-func OpenFindings(entries []Entry) []drift.FindingReport {
-	open := map[string]drift.FindingReport{}
-	var order []string
-	for _, e := range entries {
-		if e.Event == Archived {
-			clear(open)
-		}
-		if e.Finding == nil {
-			continue
-		}
-		switch e.Event {
-		case Raised:
-			if _, known := open[e.Finding.ID]; !known {
-				order = append(order, e.Finding.ID)
-			}
-			open[e.Finding.ID] = *e.Finding
-		case Cleared:
-			delete(open, e.Finding.ID)
-		}
-	}
-	var out []drift.FindingReport
-	for _, id := range order {
-		if f, still := open[id]; still {
-			out = append(out, f)
-			delete(open, id)
-		}
-	}
-	return out
+	return nil
 }

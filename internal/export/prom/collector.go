@@ -40,6 +40,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.sources(s.Sources)
 	e.reporters(s.Reporters)
 	e.baselines(s.Baselines)
+	e.waivers(s.Waivers)
 	buckets, count := s.Latency.cumulative()
 	to <- prometheus.MustNewConstHistogram(c.latency.desc, count, s.Latency.Sum, buckets)
 	e.put(e.build, 1, s.Build.Version, s.Build.GoVersion, s.Build.Revision)
@@ -102,13 +103,17 @@ func families(s Snapshot) []string {
 
 // conditions that have no report yet have no status, but a counter.
 func (e emission) conditions(s Snapshot) {
-	for _, c := range s.Report.Conditions {
+	e.statuses(s.Report)
+	for condition, seconds := range conditionSeconds(s) {
+		e.put(e.outOfSupport, seconds, condition)
+	}
+}
+
+func (e emission) statuses(r drift.Report) {
+	for _, c := range r.Conditions {
 		for _, status := range []drift.Status{drift.True, drift.False, drift.Unknown} {
 			e.put(e.condition, oneIf(c.Status == status), c.Type, string(status))
 		}
-	}
-	for condition, seconds := range conditionSeconds(s) {
-		e.put(e.outOfSupport, seconds, condition)
 	}
 }
 

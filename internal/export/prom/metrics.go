@@ -50,7 +50,7 @@ type metrics struct {
 	sourceInfo, sourceEvents, sourceOverflows, sourceErrors   metric
 	latency                                                   metric
 	reportAttempts, reportFailures                            metric
-	baseline, build                                           metric
+	baseline, waiverExpiry, build                             metric
 }
 
 func newMetrics() metrics {
@@ -73,7 +73,9 @@ func newMetrics() metrics {
 		reportAttempts:   newMetric(counter, "report_attempts_total", "Attempts of a reporter to deliver.", "reporter"),
 		reportFailures:   newMetric(counter, "report_failures_total", "Attempts of a reporter that failed.", "reporter"),
 		baseline:         newMetric(gauge, "baseline_info", "The digest of the accepted state of a scope, always 1. It is the same on equal nodes.", "scope", "digest"),
-		build:            newMetric(gauge, "build_info", "What runs, always 1.", "version", "goversion", "revision"),
+		waiverExpiry: newMetric(gauge, "waiver_expiry_timestamp_seconds", "When a waiver of the configuration ends, or ended; those without an end are not there. At most 200, the first to end first.",
+			"operation", "subject", "owner"),
+		build: newMetric(gauge, "build_info", "What runs, always 1.", "version", "goversion", "revision"),
 	}
 }
 
@@ -83,6 +85,6 @@ func (m metrics) all() []metric {
 		m.findingInfo, m.findingCount, m.truncated, m.condition, m.outOfSupport,
 		m.checkDuration, m.checkLastSuccess, m.checkPasses, m.checkFailed,
 		m.sourceInfo, m.sourceEvents, m.sourceOverflows, m.sourceErrors,
-		m.latency, m.reportAttempts, m.reportFailures, m.baseline, m.build,
+		m.latency, m.reportAttempts, m.reportFailures, m.baseline, m.waiverExpiry, m.build,
 	}
 }

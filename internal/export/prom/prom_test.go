@@ -57,7 +57,12 @@ func sample() prom.Snapshot {
 		Latency:      prom.Latency{Bounds: []float64{.001, .005, .1, 1}, Counts: []uint64{1, 4, 0, 2, 1}, Sum: 12.5},
 		Reporters:    []prom.ReporterStats{{Name: "kube", Attempts: 9, Failures: 2}},
 		Baselines:    []prom.BaselineInfo{{Scope: "paths", Digest: "sha256:0123"}},
-		Build:        prom.Build{Version: "v1.2.3", GoVersion: "go1.26.0", Revision: "abc"},
+		Waivers: []prom.Waiver{
+			{Operation: "ack.net.*", Subject: "net.ipv4.conf.eth1.*", Owner: "team-storage", Expires: time.Unix(1798761600, 0)},
+			{Operation: "ack.path.*", Expires: time.Unix(1767323045, 0)},
+			{Operation: "ack.net.firewall", Subject: "ufw", Owner: "sre"}, // never
+		},
+		Build: prom.Build{Version: "v1.2.3", GoVersion: "go1.26.0", Revision: "abc"},
 	}
 }
 

@@ -17,6 +17,7 @@ type Snapshot struct {
 	Latency      Latency
 	Reporters    []ReporterStats
 	Baselines    []BaselineInfo
+	Waivers      []Waiver
 	Build        Build
 }
 
