@@ -18,6 +18,7 @@ type Change struct {
 	Check    string `json:"check"`
 	Subject  string `json:"subject"`
 	Observed string `json:"observed"`
+	Package  string `json:"package,omitempty"` // whose version it is; "" is a release of what the node runs
 }
 
 // Same tells whether both say the same of the node.

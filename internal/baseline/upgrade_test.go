@@ -10,8 +10,8 @@ import (
 func TestUpgradeIsKept(t *testing.T) {
 	open := &Upgrade{
 		Noticed:  time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
-		Versions: []Change{{"components", "kubelet release", "v2"}},
-		Folded:   []Change{{"paths", `/etc/a "b" \x00`, "content sha256:1"}},
+		Versions: []Change{{"components", "kubelet release", "v2", ""}},
+		Folded:   []Change{{"paths", `/etc/a "b" \x00`, "content sha256:1", ""}},
 	}
 	for _, u := range []*Upgrade{nil, open} {
 		b := &Baseline{Header: Header{Format: Format}, Scopes: map[string]Scope{"paths": {"/a": "1"}}, Upgrade: u}
@@ -30,11 +30,11 @@ func TestUpgradeIsKept(t *testing.T) {
 }
 
 func TestSameUpgrade(t *testing.T) {
-	a := Upgrade{Noticed: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Versions: []Change{{"c", "v", "2"}}, Folded: []Change{{"p", "/a", "1"}}}
+	a := Upgrade{Noticed: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Versions: []Change{{"c", "v", "2", ""}}, Folded: []Change{{"p", "/a", "1", ""}}}
 	later, another, more := a, a, a
 	later.Noticed = a.Noticed.Add(time.Second)
-	another.Versions = []Change{{"c", "v", "3"}}
-	more.Folded = append([]Change{{"p", "/b", "1"}}, a.Folded...)
+	another.Versions = []Change{{"c", "v", "3", ""}}
+	more.Folded = append([]Change{{"p", "/b", "1", ""}}, a.Folded...)
 	local := a
 	local.Noticed = a.Noticed.Local()
 	var none *Upgrade

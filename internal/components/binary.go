@@ -31,7 +31,8 @@ func (s *scene) binary(operation string, c Component) ([]drift.Finding, []drift.
 	return []drift.Finding{{
 		Operation: operation, Subject: subject, State: drift.Active,
 		Observed: drift.Printable(name) + " was replaced while running", Supported: "the binary that was started",
-		Args: map[string]string{"file": drift.Printable(name), "unit": string(c)},
+		Package: s.owned.packageOf(name),
+		Args:    map[string]string{"file": drift.Printable(name), "unit": string(c)},
 	}}, nil
 }
 

@@ -16,14 +16,15 @@ import (
 // Check compares what the node's components run with to what was recorded and to
 // what their documents say.
 type Check struct {
-	root     *host.Root
-	rules    []drift.Bound[Rule]
-	recorded baseline.Scope
-	units    *units.Bus        // nil where nobody listens to systemd
-	node     *node.Source      // nil where there is no cluster
-	last     map[string]string // versions by subject, as they were before anybody saw the Node
-	packages *packages.Database
-	seen     chan processes // what Observe last found, for Watch
+	root      *host.Root
+	rules     []drift.Bound[Rule]
+	recorded  baseline.Scope
+	units     *units.Bus        // nil where nobody listens to systemd
+	node      *node.Source      // nil where there is no cluster
+	last      map[string]string // versions by subject, as they were before anybody saw the Node
+	packages  *packages.Database
+	inventory *packages.Inventory // nil where nobody asks whose the files are
+	seen      chan processes      // what Observe last found, for Watch
 }
 
 // New returns the check of the host's components. recorded is what this check's
@@ -50,10 +51,11 @@ func (c *Check) BaselineOperations() []string {
 }
 
 // Observe looks at all of it each time: it is a few processes and small files.
-func (c *Check) Observe(context.Context, []string) drift.Observation {
+func (c *Check) Observe(ctx context.Context, _ []string) drift.Observation {
 	s := look(c.root, c.recorded)
 	s.lookAtReleases(c.node, c.last)
 	s.packages = c.packages
+	s.lookAtOwned(ctx, c.inventory)
 	s.own, _ = c.node.Get()
 	if s.unlisted == nil {
 		c.tell(s.processes)
@@ -84,6 +86,8 @@ func (s *scene) judge(rule drift.Bound[Rule]) (findings []drift.Finding, gaps []
 		return s.cgroupDrivers(rule.Operation)
 	case r.Version != "":
 		return s.upgraded(rule.Operation, r.Absorb)
+	case r.Skew != "":
+		return s.skewed(rule.Operation), nil
 	}
 	for _, c := range components {
 		if rule.Rule.about(c) {

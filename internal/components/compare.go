@@ -29,6 +29,9 @@ func (s *scene) compare(operation string, r Rule) (findings []drift.Finding, gap
 		for _, f := range s.differences(a) {
 			if r.counts(a, f.Subject) && (r.Changes != ofGone || f.Observed == string(absent)) {
 				f.Operation = operation
+				if r.Compare == "packages" {
+					f.Package, _ = a.key(f.Subject)
+				}
 				findings = append(findings, f)
 			}
 		}
@@ -146,6 +149,7 @@ func (s *scene) facts(rules []Rule) map[string]drift.Fact {
 	s.matterFacts(rules, out, local)
 	if slices.ContainsFunc(rules, func(r Rule) bool { return r.Version != "" }) {
 		s.releaseFacts(out)
+		s.ownedFacts(out)
 	}
 	return out
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"path"
 	"slices"
+
+	"github.com/nodeguard/nodeguard/internal/packages"
 )
 
 // WatchedDirectories are the host's directories in which a file that comes, goes
@@ -16,6 +18,9 @@ func (c *Check) WatchedDirectories() []string {
 		for _, name := range []string{rule.Rule.Compare, rule.Rule.Policy} {
 			s.matter(rule.Rule, name)
 		}
+	}
+	if c.inventory != nil {
+		s.noteFile(packages.DpkgStatus)
 	}
 	for _, p := range s.processes {
 		if p != nil && p.Exe != "" {

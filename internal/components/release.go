@@ -38,10 +38,19 @@ func (s *scene) lookAtReleases(source *node.Source, last map[string]string) {
 	case err != nil:
 		system.fault = faultOf(osRelease, err)
 	}
-	s.releases = []release{{subject: kubeletRelease, value: n.KubeletVersion}, {subject: runtimeRelease, value: n.ContainerRuntimeVersion}, system}
+	s.releases = []release{{subject: kubeletRelease, value: n.KubeletVersion}, {subject: runtimeRelease, value: runtimeVersion(n)}, system}
 	for i, r := range s.releases {
 		s.releases[i].value = cmp.Or(bounded(r.value), last[r.subject])
 	}
+}
+
+// runtimeVersion is "" while the kubelet does not reach the runtime: it says Unknown
+// then, which is no version.
+func runtimeVersion(n node.Node) string {
+	if strings.HasSuffix(n.ContainerRuntimeVersion, "://Unknown") {
+		return ""
+	}
+	return n.ContainerRuntimeVersion
 }
 
 const (
@@ -94,7 +103,8 @@ func (s *scene) upgraded(operation string, absorb bool) (findings []drift.Findin
 			})
 		}
 	}
-	return findings, gaps
+	changed, blind := s.transactions(operation, absorb)
+	return append(findings, changed...), append(gaps, blind...)
 }
 
 // releaseFacts adds the versions to what a baseline would record. One that nobody

@@ -48,6 +48,8 @@ func TestReleases(t *testing.T) {
 			facts: map[string]string{kubeletRelease: "v1.31.2", runtimeRelease: "containerd://1.7.22", operatingSystem: "Ubuntu 22.04.4 LTS"}},
 		{name: "what it told last is over once it is known", files: tree{"/etc/os-release": ubuntu("22.04.4 LTS")}, node: &asIs, recorded: recorded,
 			last: map[string]string{kubeletRelease: "v1.31.2"}, facts: recorded},
+		{name: "a runtime that the kubelet does not reach", files: tree{"/etc/os-release": ubuntu("22.04.4 LTS")}, recorded: recorded, facts: recorded,
+			node: &node.Node{KubeletVersion: "v1.31.1", ContainerRuntimeVersion: "containerd://Unknown"}},
 		{name: "never recorded", files: tree{"/etc/os-release": ubuntu("22.04.4 LTS")}, node: &asIs, recorded: baseline.Scope{}, facts: recorded},
 		{name: "nothing is known", recorded: baseline.Scope{}, facts: map[string]string{}},
 		{name: "unread when it was recorded", files: tree{"/etc/os-release": ubuntu("24.04 LTS")}, recorded: baseline.Scope{operatingSystem: baseline.Unread},

@@ -25,6 +25,7 @@ type scene struct {
 	kubelet   kubeletSeen
 	runtimes  map[Component]runtimeSeen
 	releases  []release
+	owned     owned
 	own       node.Node // as far as it is known
 	packages  *packages.Database
 	matters   map[string][]*area // beside the parameters, by name

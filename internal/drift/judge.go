@@ -97,6 +97,7 @@ func (j *judgement) finding(c CheckPolicy, f Finding) FindingReport {
 		Title: o.Title, Impact: o.Impact, Recovery: o.Recovery.of(f), Source: o.Source,
 		Waiver: j.policy.waiver(f.Operation, f.Subject, j.now),
 	}
+	r.Of = &f
 	if i := slices.IndexFunc(j.before.Findings, func(b FindingReport) bool { return b.ID == r.ID }); i >= 0 {
 		r.Since, r.Actor = j.before.Findings[i].Since, j.before.Findings[i].Actor
 	}

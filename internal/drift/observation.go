@@ -30,6 +30,9 @@ type Finding struct {
 	Baseline  bool              // differs from the baseline, so accepting the baseline clears it
 	Args      map[string]string // further values for the recovery: {file}, {line}, {unit}
 
+	Package string // as this one installed it: a change of the package's version explains it
+	Altered bool   // a package's file that is not as installed: no upgrade explains it
+
 	Explains bool // an upgrade: what changed together with it is part of it
 	Absorb   bool // the agent accepts it once the node has been still
 	Folded   int  // further differences that it stands for
@@ -54,6 +57,15 @@ type Fact struct {
 	Value string
 	Local bool // true of this machine alone (inode, host name, certificate): not in a digest that nodes share
 	Fresh bool // of an area that the baseline has not recorded yet: to be added to it, not drift
+	// Renewal is set where it took the place of what was recorded in the ordinary course
+	// of things: to be recorded instead, not drift.
+	Renewal *Renewal
+}
+
+// Renewal is how a fact took another one's place.
+type Renewal struct {
+	Of   string // the value that was recorded
+	Told string // what became of it, for the journal
 }
 
 // Observation is what one look of a check saw of its whole area.

@@ -96,6 +96,10 @@ type FindingReport struct {
 	Source    Source         `json:"source"`
 	Actor     *Actor         `json:"actor"`
 	Waiver    *WaiverReport  `json:"waiver"`
+
+	// Of is what the check saw, for another wording of the same; nil where it is
+	// remembered only.
+	Of *Finding `json:"-"`
 }
 
 // RecoveryReport is the documented way back, for this finding.

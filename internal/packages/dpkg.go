@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"iter"
 	"strings"
 	"sync"
 
@@ -70,28 +71,76 @@ func withoutDpkg(root *host.Root) error {
 // there, by name.
 func ParseDpkg(data []byte) map[string]string {
 	out := map[string]string{}
-	name, version, installed := "", "", false
-	end := func() {
-		if name != "" && installed {
-			out[name] = version
-		}
-		name, version, installed = "", "", false
-	}
-	for line := range bytes.Lines(data) {
-		text := strings.TrimRight(string(line), "\r\n")
-		key, value, _ := strings.Cut(text, ":")
-		switch {
-		case strings.TrimSpace(text) == "":
-			end()
-		case key == "Package":
-			name = strings.TrimSpace(value)
-		case key == "Version":
-			version = strings.TrimSpace(value)
-		case key == "Status":
-			words := strings.Fields(value)
-			installed = len(words) == 3 && words[2] != "not-installed" && words[2] != "config-files"
+	for p := range stanzas(data) {
+		if p.installed {
+			out[p.name] = p.version
 		}
 	}
-	end()
 	return out
 }
+
+// stanza is what the status file says of a package.
+type stanza struct {
+	name, version, architecture string
+	installed                   bool // its files are there
+	conffiles                   []conffile
+}
+
+// conffile is a configuration file as the package brought it.
+type conffile struct{ path, md5 string }
+
+// stanzas are those of the status file, in its order.
+func stanzas(data []byte) iter.Seq[stanza] {
+	return func(yield func(stanza) bool) {
+		var p stanza
+		field := ""
+		for line := range bytes.Lines(data) {
+			text := strings.TrimRight(string(line), "\r\n")
+			if strings.TrimSpace(text) == "" {
+				if p.name != "" && !yield(p) {
+					return
+				}
+				p, field = stanza{}, ""
+				continue
+			}
+			if text[0] == ' ' || text[0] == '\t' {
+				if field == "Conffiles" {
+					p.addConffile(text)
+				}
+				continue
+			}
+			var value string
+			field, value, _ = strings.Cut(text, ":")
+			p.set(field, strings.TrimSpace(value))
+		}
+		if p.name != "" {
+			yield(p)
+		}
+	}
+}
+
+func (p *stanza) set(field, value string) {
+	switch field {
+	case "Package":
+		p.name = value
+	case "Version":
+		p.version = value
+	case "Architecture":
+		p.architecture = value
+	case "Status":
+		words := strings.Fields(value)
+		p.installed = len(words) == 3 && words[2] != "not-installed" && words[2] != "config-files"
+	}
+}
+
+// addConffile reads " /etc/file MD5"; one that is obsolete, or not written yet, is not
+// the package's.
+func (p *stanza) addConffile(line string) {
+	words := strings.Fields(line)
+	if len(words) == 2 && len(words[1]) == md5Length {
+		p.conffiles = append(p.conffiles, conffile{words[0], words[1]})
+	}
+}
+
+// md5Length is that of a digest in hexadecimal.
+const md5Length = 32

@@ -8,6 +8,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/packages"
 )
 
 // Name of the check.
@@ -20,15 +21,19 @@ type Check struct {
 	recorded baseline.Scope
 	progress *Progress
 
+	inventory *packages.Inventory // nil: nobody asks for packages
+	former    map[string]string
+
 	files Files
 	poll  atomic.Bool            // the event source is not to be relied on
 	last  atomic.Pointer[memory] // what the last whole look saw
+	wait  chan struct{}          // the package manager is to be waited for
 }
 
 // New returns the check. Without a recorded scope it finds nothing and its facts
 // are what to record. progress may be watched while Observe runs.
 func New(root *host.Root, rules []drift.Bound[Rule], recorded baseline.Scope, progress *Progress) *Check {
-	return &Check{root: root, rules: rules, recorded: recorded, progress: progress}
+	return &Check{root: root, rules: rules, recorded: recorded, progress: progress, wait: make(chan struct{}, 1)}
 }
 
 // WithFiles gives the check the file watcher that tells it when to look.
@@ -63,6 +68,9 @@ func (c *Check) Observe(ctx context.Context, only []string) drift.Observation {
 	}
 	l.all()
 	now := l.conclude(before)
+	if now.busy {
+		c.await()
+	}
 	if ctx.Err() == nil {
 		c.last.CompareAndSwap(before, now) // a look that was overtaken is forgotten
 	}

@@ -11,9 +11,8 @@ import (
 
 // compare turns what was looked at into findings against what was recorded.
 func (l *look) compare() drift.Observation {
-	out := drift.Observation{Gaps: l.gaps, Facts: l.facts}
 	if l.recorded == nil {
-		return out
+		return drift.Observation{Gaps: l.gaps, Facts: l.facts}
 	}
 	c := comparison{look: l}
 	c.differing = c.differences()
@@ -21,8 +20,8 @@ func (l *look) compare() drift.Observation {
 		c.target(t)
 	}
 	c.mounts()
-	out.Findings = c.findings
-	return out
+	c.owned()
+	return drift.Observation{Findings: c.findings, Gaps: l.gaps, Facts: l.facts}
 }
 
 type comparison struct {
@@ -112,13 +111,32 @@ func (c *comparison) appeared(t *target) {
 }
 
 func (c *comparison) changed(t *target, subject, was, now string) {
-	if was == now {
+	if was == now || c.followed(subject, was, now) {
 		return
 	}
 	counts := func(aspect string) bool { return c.has(t, subject, aspect) }
-	if observed, supported := difference(was, now, counts); observed != supported {
+	tellingWas, tellingNow := renewal{parseValue(was), parseValue(now)}.telling()
+	observed, supported := difference(tellingWas, tellingNow, counts)
+	if observed == "" {
+		observed, supported = difference(was, now, counts) // nothing tells of it but which one it is
+	}
+	if observed != "" {
 		c.add(t, t.lightly(was, now), subject, observed, supported)
 	}
+}
+
+// followed marks a certificate that took the place of the recorded one in the ordinary
+// course of things: it is what is to be recorded, and no drift.
+func (c *comparison) followed(subject, was, now string) bool {
+	r := renewal{parseValue(was), parseValue(now)}
+	if !r.follows() {
+		return false
+	}
+	if f := c.facts[subject]; r.improves() {
+		f.Renewal = &drift.Renewal{Of: was, Told: r.tell(subject)}
+		c.facts[subject] = f
+	}
+	return true
 }
 
 // lightly is the tier of a difference in mode and owner alone, "" for another.
@@ -194,11 +212,24 @@ func (c *comparison) below(t *target) {
 			c.changed(t, subject, was, absent)
 		case !known:
 			kind, _, _ := strings.Cut(now.Value, " ")
-			c.add(t, t.rule.LightTier, subject, "new "+kind, absent)
+			c.add(t, c.tierOfNew(t), subject, "new "+kind, absent)
 		case seen:
 			c.changed(t, subject, was, now.Value)
 		}
 	}
+}
+
+// tierOfNew is that of an entry that is new below the target.
+func (c *comparison) tierOfNew(t *target) string {
+	if t.rule.FirstTier == "" {
+		return t.rule.LightTier
+	}
+	for subject := range c.recorded {
+		if strings.HasPrefix(subject, t.subject+"/") {
+			return t.rule.LightTier
+		}
+	}
+	return t.rule.FirstTier
 }
 
 // isMount tells whether what was recorded is the mount of a path, and no file of that name.

@@ -14,6 +14,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/packages"
 )
 
 // target is one protected path with its rule.
@@ -51,6 +52,10 @@ type look struct {
 	narrowed map[string]bool // subjects with the aspect that a narrowed target has of them
 	rules    []drift.Bound[Rule]
 
+	inventory *packages.Inventory
+	former    map[string]string
+	busy      bool // the package manager is at work, and it matters
+
 	mountsBefore *part
 	only         []string // the subjects to look at; none: all
 
@@ -61,7 +66,7 @@ type look struct {
 }
 
 func newLook(ctx context.Context, c *Check) *look {
-	l := &look{ctx: ctx, root: c.root, recorded: c.recorded, boot: c.root.BootID(), start: time.Now(), parts: map[string]*part{}}
+	l := &look{ctx: ctx, root: c.root, recorded: c.recorded, boot: c.root.BootID(), start: time.Now(), parts: map[string]*part{}, inventory: c.inventory, former: c.former}
 	progress := c.progress
 	if progress == nil {
 		progress = &Progress{}
@@ -142,11 +147,13 @@ func (l *look) all() {
 // conclude compares what was seen with what was recorded. Where it is in nothing
 // different from before, so is what comes of it.
 func (l *look) conclude(before *memory) *memory {
-	if before != nil && l.ctx.Err() == nil && maps.Equal(l.parts, before.parts) {
+	installed := packages.StateOf(l.root)
+	if before != nil && l.ctx.Err() == nil && !before.busy && installed == before.installed && maps.Equal(l.parts, before.parts) {
 		return before
 	}
 	l.join()
-	return &memory{l.parts, l.compare().Sorted()}
+	out := l.compare().Sorted()
+	return &memory{l.parts, out, installed, l.busy}
 }
 
 // join makes one picture of all parts.

@@ -9,6 +9,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/packages"
 )
 
 // tick is more than the granularity of a file's times. A file that was changed
@@ -20,6 +21,9 @@ const tick = 20 * time.Millisecond
 type memory struct {
 	parts map[string]*part
 	out   drift.Observation
+
+	installed packages.State
+	busy      bool // the package manager was, and it mattered
 }
 
 // part is what a look saw of one target.

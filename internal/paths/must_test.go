@@ -1,14 +1,7 @@
 package paths_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
@@ -190,55 +183,10 @@ func TestMountsOfBlockDevices(t *testing.T) {
 	}
 }
 
-// authorities issue certificates for the tests.
-type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-}
-
-func newAuthority(t *testing.T, name string) authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority{key, cert}
-}
-
-// write writes the authority's own certificate, or one that it issues.
-func (a authority) write(t *testing.T, file, subject string) {
-	der := a.cert.Raw
-	if subject != "" {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: subject}, NotAfter: time.Now().Add(time.Hour)}
-		if der, err = x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key); err != nil {
-			t.Fatal(err)
-		}
-	}
-	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A renewal under the same authority is in the ordinary course of things; another
 // authority is not, though it bears the same name.
 func TestRenewed(t *testing.T) {
-	rules := []drift.Bound[paths.Rule]{bound("certs", paths.Rule{Paths: []string{"/pki"}, Content: []string{"*"}, Renewed: []string{"*.crt", "*.conf"}, LightTier: "light"})}
+	rules := []drift.Bound[paths.Rule]{bound("certs", paths.Rule{Paths: []string{"/pki"}, Content: []string{"*"}, Exclude: []string{"*.key"}, Renewed: []string{"*.crt", "*.conf"}, LightTier: "light"})}
 	kubeconfig := func(certificate, server string) string {
 		return "clusters:\n- server: " + server + "\nusers:\n- user:\n    client-certificate-data: " + certificate + "\n    client-key-data: " + certificate + "\n"
 	}
@@ -254,6 +202,14 @@ func TestRenewed(t *testing.T) {
 		{"kubeconfig is renewed", func(dir string) { hosttest.Write(t, dir, "admin.conf", kubeconfig("BBBB", "a")) }, 0},
 		{"the authority is another", func(dir string) { other.write(t, filepath.Join(dir, "ca.crt"), "") }, 1},
 		{"the leaf is another authority's", func(dir string) { other.write(t, filepath.Join(dir, "apiserver.crt"), "kube-apiserver") }, 1},
+		{"an older leaf", func(dir string) { old.at(-time.Hour).write(t, filepath.Join(dir, "apiserver.crt"), "kube-apiserver") }, 1},
+		{"the leaf has another's key beside it", func(dir string) {
+			old.write(t, filepath.Join(dir, "apiserver.crt"), "kube-apiserver")
+			hosttest.Write(t, dir, "apiserver.key", old.key(t))
+		}, 1},
+		{"a second authority joins the first", func(dir string) {
+			hosttest.Write(t, dir, "ca.crt", old.pem()+other.pem())
+		}, 1},
 		{"the leaf is another's", func(dir string) { old.write(t, filepath.Join(dir, "apiserver.crt"), "me") }, 1},
 		{"no certificate any more", func(dir string) { hosttest.Write(t, dir, "ca.crt", "x") }, 1},
 		{"gone", func(dir string) { _ = os.Remove(filepath.Join(dir, "ca.crt")) }, 1},

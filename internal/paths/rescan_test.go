@@ -260,7 +260,10 @@ func (l *looker) Hint(h drift.Hint) {
 	}
 }
 
-func (l *looker) Mode(_ string, m drift.Mode, _ string) {
+func (l *looker) Mode(source string, m drift.Mode, _ string) {
+	if source == watch.NamesSource {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.modes = append(l.modes, m)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -19,16 +20,20 @@ type Rule struct {
 	Content []string `yaml:"content"`
 	// Exclude takes entries out of Content again.
 	Exclude []string `yaml:"exclude"`
-	// Rotating are links that kubelet moves to a newer certificate of its own.
+	// Rotating are links that kubelet moves to a newer certificate of its own, which is
+	// absorbed.
 	Rotating []string `yaml:"rotating"`
 	// MayVanish are entries that are removed in the ordinary course of things.
 	MayVanish []string `yaml:"mayVanish"`
 	// PerNode are entries whose content differs from node to node.
 	PerNode []string `yaml:"perNode"`
 	// Renewed are certificates, and kubeconfig files with one, that are renewed in the
-	// ordinary course of things: what counts is whose they are and who issued them,
-	// and of an authority its key.
+	// ordinary course of things: what counts is whose they are and who signed them,
+	// and of authorities their keys. One that is newer is absorbed.
 	Renewed []string `yaml:"renewed"`
+	// Authorities are files with the certificates of those who sign the rotating and
+	// renewed ones, as far as the host has them.
+	Authorities []string `yaml:"authorities"`
 	// Only narrows what counts of the paths, which then counts for this operation and
 	// no other: "presence" (gone, of another type, on another file system) or
 	// "permissions" (mode and owner). Nothing below the paths counts.
@@ -43,6 +48,9 @@ type Rule struct {
 	Tier string `yaml:"tier"`
 	// LightTier is that of an entry that is new, or of which only mode and owner differ.
 	LightTier string `yaml:"lightTier"`
+	// FirstTier is that of an entry that is new in a directory that had none: what was to
+	// come. "" is no other tier.
+	FirstTier string `yaml:"firstTier"`
 	// Appears says what a path is that was absent in the baseline and is there
 	// now: "drift" (a drop-in), or "" for newly installed.
 	Appears string `yaml:"appears"`
@@ -53,7 +61,7 @@ func (r Rule) Validate() error {
 	if len(r.Paths) == 0 {
 		return errors.New("paths is missing")
 	}
-	for _, p := range r.Paths {
+	for _, p := range slices.Concat(r.Paths, r.Authorities) {
 		if !strings.HasPrefix(p, "/") || path.Clean(p) != p {
 			return fmt.Errorf("path %q is not absolute and clean", p)
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/packages"
 	"github.com/nodeguard/nodeguard/internal/watch"
 )
 
@@ -27,6 +29,11 @@ const (
 // Watch implements drift.Watcher.
 func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	to = modeSink{to, c}
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer cancel()
+	waiting.Go(func() { c.awaitPackages(ctx, to) })
 	if c.files == nil {
 		to.Mode(source, drift.Poll, "there is no file watcher")
 		to.Hint(drift.Hint{Source: source, At: time.Now()})
@@ -66,6 +73,9 @@ func (c *Check) trees() []watch.Tree {
 			out = append(out, watch.Tree{Path: p, Enter: r.Rule.enters})
 		}
 	}
+	if c.inventory != nil {
+		out = append(out, watch.Tree{Path: packages.DpkgStatus})
+	}
 	return out
 }
 
@@ -79,6 +89,9 @@ func (r Rule) enters(rel string) bool {
 // subject tells what a changed path is in terms of findings, and whether any rule
 // counts it.
 func (c *Check) subject(name string) (string, bool) {
+	if name == packages.DpkgStatus {
+		return name, true
+	}
 	for _, r := range c.rules {
 		for _, p := range r.Rule.Paths {
 			if rel, below := strings.CutPrefix(name, p+"/"); name == p || below && r.Rule.notices(rel) {

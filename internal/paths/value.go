@@ -92,7 +92,8 @@ func describe(e host.Entry) value {
 }
 
 // difference names, attribute by attribute, how now differs from the recorded, in
-// the aspects that count.
+// the aspects that count; nothing is observed where they do not differ. What is shown
+// is cut, so that two different values may look the same.
 func difference(recorded, now string, counts func(aspect string) bool) (observed, supported string) {
 	whole := recorded == absent || now == absent || kindOf(recorded) != kindOf(now)
 	switch {
@@ -107,12 +108,12 @@ func difference(recorded, now string, counts func(aspect string) bool) (observed
 	if was.kind != is.kind {
 		return is.kind, was.kind
 	}
-	if a, b := was.get("mounted"), is.get("mounted"); a != b && counts(onlyPresence) {
-		return phrase("mounted", b), phrase("mounted", a) // whatever else differs is the other's
+	if a, b := phrase("mounted", is.get("mounted")), phrase("mounted", was.get("mounted")); a != b && counts(onlyPresence) {
+		return a, b // whatever else differs is the other's
 	}
 	var o, s []string
 	for _, name := range attributeNames(was, is) {
-		if a, b := was.get(name), is.get(name); a != b && counts(aspectOf(name)) {
+		if a, b := was.get(name), is.get(name); a != b && name != "mounted" && counts(aspectOf(name)) {
 			o, s = append(o, phrase(name, b)), append(s, phrase(name, a))
 		}
 	}
@@ -172,6 +173,13 @@ func phrase(name, text string) string {
 		return "mounted over"
 	case "to":
 		return "link to " + text
+	case "authority", "signer":
+		if text == "" || text == notSigned {
+			return name + " unknown"
+		}
+		return name + " key " + shownKeys(text)
+	case "from", "until":
+		return "valid " + name + " " + text
 	default:
 		if text == "" {
 			return "no " + name
@@ -183,4 +191,13 @@ func phrase(name, text string) string {
 // fact is a baseline's view of a value.
 func fact(v value, local bool) drift.Fact {
 	return drift.Fact{Value: v.String(), Local: local}
+}
+
+// shownKeys shows every key of a bundle, for one more is another bundle.
+func shownKeys(text string) string {
+	keys := strings.Split(text, "+")
+	for i, key := range keys {
+		keys[i] = key[:min(len(key), shownDigest)]
+	}
+	return strings.Join(keys, "+")
 }

@@ -54,3 +54,15 @@ func TestRuleValidate(t *testing.T) {
 		}
 	}
 }
+
+// What is shown of a digest is its beginning; the rest differs all the same.
+func TestDifferenceBeyondWhatIsShown(t *testing.T) {
+	all := func(string) bool { return true }
+	same := "file sha256=0123456789abcdef"
+	if observed, supported := difference(same, same+"0", all); observed == "" || observed != supported {
+		t.Errorf("%q, supported %q", observed, supported)
+	}
+	if observed, _ := difference(same, same, all); observed != "" {
+		t.Errorf("%q of the same", observed)
+	}
+}

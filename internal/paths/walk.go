@@ -149,7 +149,7 @@ func (l *look) link(t *target, d *host.Dir, e host.Entry, n entryName) error {
 	v, rotates := describe(e), matchAny(t.rule.Rotating, n.rel)
 	switch {
 	case rotates:
-		if v, err = rotating(d, relativeTo(path.Join(t.path, path.Dir(n.rel)), to)); err != nil {
+		if v, err = l.rotating(t, d, relativeTo(path.Join(t.path, path.Dir(n.rel)), to)); err != nil {
 			return err
 		}
 	case n.static:

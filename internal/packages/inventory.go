@@ -1,0 +1,121 @@
+package packages
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nodeguard/nodeguard/internal/host"
+)
+
+// Inventory is what the host's package manager installed at or below some paths, and
+// as what. It is read again only when the package manager's database changed.
+type Inventory struct {
+	below []string
+
+	mu    sync.Mutex
+	state State
+	read  bool
+	seen  Snapshot
+	sums  sums
+}
+
+// NewInventory returns the inventory of what lies at or below the paths.
+func NewInventory(below []string) *Inventory { return &Inventory{below: below, sums: sums{}} }
+
+// Covers tells whether the inventory is that of exactly these paths.
+func (i *Inventory) Covers(below []string) bool { return i != nil && slices.Equal(i.below, below) }
+
+// State tells whether the database is what it was. It can be compared.
+type State struct {
+	entry host.Entry
+	none  bool
+}
+
+// Snapshot is the inventory at one time. It must not be changed.
+type Snapshot struct {
+	Packages map[string]Package // by name; those with a file here
+	files    map[string]File    // by path, without links on the way
+	aliases  map[string]string  // directories of the root that are links
+}
+
+// Package is one that is installed.
+type Package struct {
+	Version string
+	Files   []string // its files here, sorted
+}
+
+// File is what the package manager knows of a file.
+type File struct {
+	Package string
+	Config  bool // there to be edited
+	md5     string
+}
+
+// StateOf looks at the database.
+func StateOf(root *host.Root) State {
+	e, err := root.Stat(DpkgStatus)
+	return State{e, err != nil}
+}
+
+// Look returns the inventory as it is now. Where there is no package manager it is
+// empty; with one whose database is not read it fails with ErrRPM.
+func (i *Inventory) Look(root *host.Root) (Snapshot, error) {
+	if i == nil {
+		return Snapshot{}, nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := StateOf(root)
+	if i.read && now == i.state {
+		return i.seen, nil
+	}
+	status, err := root.ReadFile(DpkgStatus, MaxStatus)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Snapshot{}, withoutDpkg(root)
+	}
+	if err != nil {
+		return Snapshot{}, err
+	}
+	r := newDpkgReader(root, i.below)
+	if err := r.all(status); err != nil {
+		return Snapshot{}, err
+	}
+	i.state, i.seen, i.read = now, r.seen, true
+	return i.seen, nil
+}
+
+// Owner is what the package manager knows of the file at the path.
+func (s Snapshot) Owner(path string) (File, bool) {
+	f, known := s.files[s.unaliased(path)]
+	return f, known
+}
+
+// unaliased is the path without a link at its start: packages may still name a file in
+// /lib that lies in /usr/lib.
+func (s Snapshot) unaliased(path string) string {
+	top, rest, below := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if to, aliased := s.aliases[top]; aliased && below {
+		return to + "/" + rest
+	}
+	return path
+}
+
+// usrMerged are the directories of the root that may be links into /usr.
+var usrMerged = [...]string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
+
+func aliasesOf(root *host.Root) map[string]string {
+	out := map[string]string{}
+	for _, name := range usrMerged {
+		if to, err := root.Readlink("/" + name); err == nil && strings.TrimPrefix(to, "/") == "usr/"+name {
+			out[name] = "/usr/" + name
+		}
+	}
+	return out
+}
+
+// Names are the packages of the snapshot, sorted.
+func (s Snapshot) Names() []string { return slices.Sorted(maps.Keys(s.Packages)) }
