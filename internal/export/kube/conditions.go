@@ -25,6 +25,7 @@ type conditions struct {
 	want      []drift.Condition
 	published bool
 	identity  string // "": the annotation is left as it is
+	profile   string
 	node      state
 	known     map[string]drift.Condition // as last seen on the Node, the removed ones included
 
@@ -47,7 +48,7 @@ func (c *conditions) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-c.reports:
-			c.want, c.published, c.fresh = r.Conditions, true, true
+			c.want, c.profile, c.published, c.fresh = r.Conditions, r.Profile, true, true
 		case c.identity = <-c.Exporter.identity:
 			c.fresh = true
 		case s := <-c.states:
@@ -142,9 +143,8 @@ func (c *conditions) patch(whole bool, now time.Time) statusPatch {
 			p.remove(stands.Type)
 		}
 	}
-	if c.identity != "" && c.node.Annotations[IdentityDigest] != c.identity {
-		p.Metadata = &metadataPatch{Annotations: map[string]*string{IdentityDigest: &c.identity}}
-	}
+	p.annotate(c.node.Annotations, IdentityDigest, c.identity)
+	p.annotate(c.node.Annotations, ProfileName, c.profile)
 	return p
 }
 

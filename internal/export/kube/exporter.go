@@ -49,6 +49,7 @@ type api interface {
 	patchStatus(ctx context.Context, node string, body []byte) (*corev1.Node, error)
 	create(ctx context.Context, event *eventsv1.Event) error
 	watch(ctx context.Context, node string) (watch.Interface, error)
+	version(ctx context.Context) (string, error)
 }
 
 // state is the Node as the API server had it at some version.

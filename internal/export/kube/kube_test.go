@@ -37,6 +37,10 @@ type fakeAPI struct {
 	bodies  []string
 	events  []*eventsv1.Event
 	lost    bool // answers to events get lost
+
+	release string // of the server; "": it does not tell
+	asked   int    // for it
+	none    bool   // there is no such Node
 }
 
 func newFakeAPI(t *testing.T) *fakeAPI {
@@ -52,8 +56,20 @@ func (f *fakeAPI) watch(context.Context, string) (watch.Interface, error) {
 		return nil, f.down
 	}
 	f.stream = watch.NewFakeWithChanSize(1000, false)
-	f.stream.Add(f.node.DeepCopy())
+	if !f.none {
+		f.stream.Add(f.node.DeepCopy())
+	}
 	return f.stream, nil
+}
+
+func (f *fakeAPI) version(context.Context) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	if f.release == "" {
+		return "", errors.New("forbidden")
+	}
+	return f.release, nil
 }
 
 func (f *fakeAPI) patchStatus(_ context.Context, _ string, body []byte) (*corev1.Node, error) {

@@ -12,11 +12,12 @@ import (
 	"github.com/nodeguard/nodeguard/internal/node"
 )
 
-// Annotations of nodeguard on a Node. The first two are read, the last is written.
+// Annotations of nodeguard on a Node. The first two are read, the others are written.
 const (
 	AcceptBaseline   = "nodeguard.io/accept-baseline"
 	MaintenanceUntil = "nodeguard.io/maintenance-until"
 	IdentityDigest   = "nodeguard.io/identity"
+	ProfileName      = "nodeguard.io/profile" // by which the agent judges
 )
 
 // ScaleDownTaint is what the cluster autoscaler puts on a Node that it is about to delete.

@@ -48,6 +48,17 @@ func (p *statusPatch) remove(condition string) {
 	p.Status.Conditions = append(p.Status.Conditions, removal{Patch: "delete", Type: condition})
 }
 
+// annotate sets an annotation that differs from what stands; an empty value leaves it.
+func (p *statusPatch) annotate(stands map[string]string, name, value string) {
+	if value == "" || stands[name] == value {
+		return
+	}
+	if p.Metadata == nil {
+		p.Metadata = &metadataPatch{Annotations: map[string]*string{}}
+	}
+	p.Metadata.Annotations[name] = &value
+}
+
 func (p *statusPatch) empty() bool { return p.Metadata == nil && len(p.Status.Conditions) == 0 }
 
 func (p *statusPatch) json() []byte {

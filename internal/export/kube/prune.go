@@ -58,7 +58,7 @@ func markedNodes(ctx context.Context, client *Client) ([]string, error) {
 // traces removes all that any release of nodeguard writes to a Node or reads there.
 func traces() statusPatch {
 	p := statusPatch{Metadata: &metadataPatch{Annotations: map[string]*string{
-		AcceptBaseline: nil, MaintenanceUntil: nil, IdentityDigest: nil,
+		AcceptBaseline: nil, MaintenanceUntil: nil, IdentityDigest: nil, ProfileName: nil,
 	}}}
 	for _, condition := range conditionTypes {
 		p.remove(condition)
