@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodeguard/nodeguard/internal/control"
+	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 )
 
@@ -24,7 +25,7 @@ func open(t *testing.T) (*host.Root, string) {
 	return root, filepath.Join(dir, host.StateDir, "agent.sock")
 }
 
-func serve(t *testing.T, root *host.Root, accept control.Accepter) (stop func()) {
+func serve(t *testing.T, root *host.Root, accept func(context.Context, control.AcceptRequest) control.AcceptResponse) (stop func()) {
 	t.Helper()
 	l, err := control.Listen(t.Context(), root)
 	if err != nil {
@@ -32,7 +33,9 @@ func serve(t *testing.T, root *host.Root, accept control.Accepter) (stop func())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- control.Serve(ctx, l, accept) }()
+	go func() {
+		done <- control.Serve(ctx, l, control.Answers{Accept: accept, Report: func() (drift.Report, bool) { return drift.Report{Node: "n1"}, true }})
+	}()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -91,5 +94,16 @@ func TestALinkInTheSocketsPlace(t *testing.T) {
 	defer serve(t, root, nil)()
 	if _, err := os.Lstat(target); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it was followed: %v", err)
+	}
+}
+
+func TestTheAgentReports(t *testing.T) {
+	root, _ := open(t)
+	if _, err := control.Report(t.Context(), root); !errors.Is(err, control.ErrNoAgent) {
+		t.Errorf("without an agent: %v", err)
+	}
+	defer serve(t, root, nil)()
+	if r, err := control.Report(t.Context(), root); err != nil || r.Node != "n1" {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -32,6 +32,7 @@ func working() web.Options {
 		Log:     slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics\n") }),
 		Report:  sampleReport, Turning: yes, Ready: yes,
+		Status: func(drift.Language) web.Status { return web.Status{Report: sampleReport()} },
 	}
 }
 

@@ -21,6 +21,8 @@ type Options struct {
 
 	Metrics http.Handler
 	Report  func() drift.Report // the last one; the zero report before the first
-	Turning func() bool         // whether the agent's loop turns
-	Ready   func() bool         // whether the first full pass is over
+	// Status is what the page shows, worded in the language; "" is the agent's.
+	Status  func(drift.Language) Status
+	Turning func() bool // whether the agent's loop turns
+	Ready   func() bool // whether the first full pass is over
 }
