@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/export/prom"
 	"github.com/nodeguard/nodeguard/internal/export/text"
 )
 
@@ -20,7 +21,7 @@ Exit code: 0 in support, 1 drift, 2 something could not be looked at.`,
   nodeguard check -o json | jq '.findings[].recovery.commands[]'`,
 		Args: noArgs,
 	}
-	outputFlag(cmd, o, text.Formats[:]...)
+	outputFlag(cmd, o, append(text.Formats[:], "line", "openmetrics")...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return check(cmd, o) }
 	return cmd
 }
@@ -52,11 +53,24 @@ func check(cmd *cobra.Command, o *options) error {
 	}
 	judged, _ := s.fold(drift.Report{}, seen, s.store.AgentOwns(), now())
 	report := drift.Judge(policy, drift.Report{}, judged, now())
+	s.remember(cmd.Context(), report)
 	options := text.Options{Language: s.language, Color: wantsColor(o.stdout), Checks: policy.Checks}
-	if err := text.Print(o.stdout, o.output, report, options); err != nil {
+	if err := printReport(o, report, options); err != nil {
 		return err
 	}
 	return verdict(report)
+}
+
+// printReport is text.Print with the formats that other programs on the host read.
+func printReport(o *options, r drift.Report, options text.Options) error {
+	switch o.output {
+	case "line":
+		return text.Line(o.stdout, r, options)
+	case "openmetrics":
+		return prom.WriteLook(o.stdout, r, prom.ThisBuild(versionString()))
+	default:
+		return text.Print(o.stdout, o.output, r, options)
+	}
 }
 
 // verdict is the exit code as an error: drift beats blindness.

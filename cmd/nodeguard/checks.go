@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -44,7 +45,8 @@ func buildSysctl(s *session, recorded baseline.Scope) (drift.Check, error) {
 
 func buildPaths(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[paths.Rule](s.profile, paths.Name)
-	check := paths.New(s.host, rules, recorded, s.progress)
+	check := paths.New(s.host, rules, recorded, s.progress).
+		WithPackages(s.installed(rules), components.OwnedFiles(s.baseline.Scope(components.Name)))
 	if s.files != nil {
 		check = check.WithFiles(s.files)
 	}
@@ -58,7 +60,9 @@ func buildFirewall(s *session, _ baseline.Scope) (drift.Check, error) {
 
 func buildComponents(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[components.Rule](s.profile, components.Name)
-	return components.New(s.host, rules, recorded).WithUnits(s.units).WithNode(s.ownNode, s.upgrade().Observed()), err
+	protected, failed := catalog.Rules[paths.Rule](s.profile, paths.Name)
+	check := components.New(s.host, rules, recorded).WithUnits(s.units).WithNode(s.ownNode, s.upgrade().Observed())
+	return check.WithPackages(s.installed(protected)), errors.Join(err, failed)
 }
 
 func buildHostconfig(s *session, recorded baseline.Scope) (drift.Check, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/agent"
+	"github.com/nodeguard/nodeguard/internal/attribute"
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/export/kube"
@@ -46,6 +47,7 @@ type daemon struct {
 	node    *kube.Node
 
 	upgrading upgrading
+	who       whoModes
 
 	foreign    *baseline.Baseline // of another machine: not used until the Node says whose it is
 	recognized bool               // the Node was asked
@@ -104,8 +106,11 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	d.log.Info("watching", "version", versionString(), "profile", d.profile.Name, "because", d.because, "root", d.root)
+	who := attribute.New(d.host, d.toldWho)
+	tasks.Go(func() { who.Run(ctx) })
 	d.agent = agent.New(agent.Config{
-		Set: set, Before: d.openFindings(), Record: d.changed, Classify: d.classify, Publish: d.publish, Looked: d.looked, Turned: d.turned, Log: d.log, Deadline: d.flags.deadline,
+		Set: set, Before: d.openFindings(), Record: d.changed, Classify: d.classify, Who: who, Publish: d.publish, Looked: d.looked, Turned: d.turned,
+		Log: d.log, Deadline: d.flags.deadline,
 	})
 	tasks.Go(func() { d.maintain(ctx) })
 	tasks.Go(func() { d.serve(ctx) })
@@ -146,6 +151,7 @@ func (d *daemon) openFindings() drift.Report {
 	}
 	open := journal.OpenFindings(entries)
 	d.state.found(open)
+	d.state.recent.add(entries[max(0, len(entries)-maxRecent):]...)
 	return drift.Report{Findings: open}
 }
 
@@ -156,6 +162,12 @@ func (d *daemon) changed(c agent.Change) {
 		d.record(journal.Entry{At: c.At, Event: journal.Raised, Finding: c.Raised})
 	case c.Cleared != nil:
 		d.record(journal.Entry{At: c.At, Event: journal.Cleared, Finding: c.Cleared})
+	case c.Waived != nil:
+		d.record(journal.Entry{At: c.At, Event: journal.Waived, Finding: c.Waived})
+	case c.Unwaived != nil:
+		d.record(journal.Entry{At: c.At, Event: journal.Unwaived, Finding: c.Unwaived})
+	case c.Attributed != nil:
+		d.record(journal.Entry{At: c.At, Event: journal.Attributed, Finding: c.Attributed})
 	case c.Blind != "":
 		d.record(journal.Entry{At: c.At, Event: journal.Blind, Detail: c.Blind + ": " + c.Why})
 	case c.Sighted != "":

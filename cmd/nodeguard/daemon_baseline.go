@@ -36,6 +36,7 @@ func (d *daemon) looked(looks map[string]drift.Look, at time.Time) (again time.T
 		}
 	default:
 		d.extendBaseline(looks, at)
+		d.absorbRenewals(looks, at)
 		d.acceptFleet(looks, at)
 		again = d.followUpgrade(at)
 	}

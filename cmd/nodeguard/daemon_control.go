@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/control"
+	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/journal"
 )
 
@@ -21,9 +22,15 @@ func (d *daemon) control(ctx context.Context) {
 		d.log.Warn("commands on this host cannot ask the agent", "error", err)
 		return
 	}
-	if err := control.Serve(ctx, l, d.acceptAsked); err != nil {
+	if err := control.Serve(ctx, l, control.Answers{Accept: d.acceptAsked, Report: d.lastReport}); err != nil {
 		d.log.Warn("commands on this host cannot ask the agent any more", "error", err)
 	}
+}
+
+// lastReport is what `nodeguard check` adds to its own: who did it, and since when.
+func (d *daemon) lastReport() (drift.Report, bool) {
+	s := d.agent.Snapshot()
+	return s.Report, s.Complete
 }
 
 // acceptAsked does what `nodeguard baseline accept` asks for.

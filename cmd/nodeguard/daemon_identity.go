@@ -53,7 +53,7 @@ func (d *daemon) archiveForeign() {
 		return
 	}
 	d.record(journal.Entry{At: now(), Event: journal.Archived, Detail: "the baseline was another machine's: " + archived})
-	d.log.Info("baseline set aside: it is another machine's", "kept", archived)
+	d.log.Info("baseline set aside: it is another machine's", "kept", archived, "event", journal.Archived)
 }
 
 // reinstalled is history, not a fault: the operating system under a known Node is
@@ -61,7 +61,7 @@ func (d *daemon) archiveForeign() {
 func (d *daemon) reinstalled() {
 	const detail = "the operating system under this Node was installed anew; a new baseline will be recorded"
 	d.record(journal.Entry{At: now(), Event: journal.Reinstalled, Detail: detail})
-	d.log.Info("reinstalled", "detail", detail)
+	d.log.Info("reinstalled", "detail", detail, "event", journal.Reinstalled)
 	d.tell(kube.Notice{Reason: "NodeReinstalled", Action: "Record", Note: detail})
 }
 

@@ -53,5 +53,5 @@ func (d *daemon) taken(overrides []int) {
 		Overrides []int  `json:"overrides,omitempty"`
 	}{profile, overrides})
 	d.record(journal.Entry{At: now(), Event: journal.Reloaded, Detail: string(detail)})
-	d.log.Info("configuration taken", "profile", profile, "because", because, "overrides", overrides)
+	d.log.Info("configuration taken", "profile", profile, "because", because, "overrides", overrides, "event", journal.Reloaded)
 }

@@ -9,12 +9,14 @@ import (
 	"strconv"
 
 	"github.com/nodeguard/nodeguard/internal/agent"
+	"github.com/nodeguard/nodeguard/internal/journal"
 )
 
 // set builds the checks and what is documented about them.
 func (d *daemon) set() (agent.Set, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.state.bound(journal.Limits(d.config.Journal))
 	checks, err := d.checks()
 	if err != nil {
 		return agent.Set{}, err

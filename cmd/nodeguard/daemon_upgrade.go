@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/journal"
+	"github.com/nodeguard/nodeguard/internal/paths"
 )
 
 // upgrading is how far an upgrade has got, guarded as the baseline is.
@@ -22,6 +24,10 @@ type upgrading struct {
 // saveAfter is when what is remembered of an upgrade is kept though it still changes.
 // Until then losing it loses nothing: it would be folded again.
 const saveAfter = 10 * time.Second
+
+// absorbAfter is how long an upgrade is looked at, at least, before it is accepted: not
+// every check sees it at the same time.
+const absorbAfter = 2 * time.Second
 
 // classify takes out of what was seen what an upgrade stands for. The loop waits for it.
 func (d *daemon) classify(before drift.Report, seen map[string]drift.Look, at time.Time) map[string]drift.Look {
@@ -48,7 +54,7 @@ func (d *daemon) followUpgrade(at time.Time) (again time.Time) {
 	case open == nil:
 		u.still, u.absorbed = nil, nil
 	case u.still == nil:
-		u.still = baseline.NewSettler(d.settleAfter())
+		u.still = baseline.NewSettler(max(d.settleAfter(), absorbAfter))
 	}
 	if open != nil && d.absorbable(open) {
 		if u.still.Settled(fmt.Sprintf("%q %q", open.Versions, open.Folded), d.settledNode(), at) {
@@ -90,18 +96,21 @@ func (d *daemon) keepUpgrade() {
 }
 
 // absorbable tells whether all that was upgraded may be, can be seen now and was not
-// accepted yet.
+// accepted yet. Nothing is accepted while a package's file is not as installed.
 func (d *daemon) absorbable(open *baseline.Upgrade) bool {
 	if open.Same(d.upgrading.absorbed) {
 		return false
 	}
 	seen := 0
 	for _, l := range d.upgrading.judged {
+		if slices.ContainsFunc(l.Gaps, func(g drift.Gap) bool { return g.Reason == paths.AtWork }) {
+			return false
+		}
 		for _, f := range l.Findings {
 			if f.Explains {
 				seen++
 			}
-			if f.Explains && !f.Absorb {
+			if f.Explains && !f.Absorb || f.Altered {
 				return false
 			}
 		}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"github.com/nodeguard/nodeguard/internal/catalog"
+	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/export/text"
 )
 
@@ -67,10 +70,12 @@ type source struct {
 	Section  string `json:"section"`
 }
 
+// tier is a degree of an operation; what it leaves out is the operation's.
 type tier struct {
-	Name     string `json:"name"`
-	Severity string `json:"severity"`
-	Title    string `json:"title,omitempty"`
+	Name     string    `json:"name"`
+	Severity string    `json:"severity"`
+	Title    string    `json:"title,omitempty"`
+	Recovery *recovery `json:"recovery,omitempty"`
 }
 
 func (s *session) listOperations() error {
@@ -109,16 +114,23 @@ func (s *session) operation(o catalog.Operation) operation {
 	}
 	out := operation{
 		ID: o.ID, Condition: o.Condition, Severity: string(severity), Title: said.Title, Impact: said.Impact,
-		Recovery: recovery{Text: said.Recovery.Text, Commands: append([]string{}, said.Recovery.Commands...),
-			PendingCommands: said.Recovery.PendingCommands, Class: string(said.Recovery.Class)},
-		Source: source(said.Source),
+		Recovery: recoveryOf(said.Recovery), Source: source(said.Source),
 	}
 	if u := o.Unseen; u != nil {
 		out.Unseen = &unseen{Reason: u.Reason.In(s.language), Symptom: u.Symptom}
 	}
 	for _, name := range sortedTiers(said.Tiers) {
 		t := said.Tiers[name]
-		out.Tiers = append(out.Tiers, tier{Name: name, Severity: string(t.Severity), Title: t.Title})
+		shown := tier{Name: name, Severity: string(cmp.Or(t.Severity, severity)), Title: t.Title}
+		if t.Recovery != nil {
+			r := recoveryOf(*t.Recovery)
+			shown.Recovery = &r
+		}
+		out.Tiers = append(out.Tiers, shown)
 	}
 	return out
+}
+
+func recoveryOf(r drift.Recovery) recovery {
+	return recovery{Text: r.Text, Commands: append([]string{}, r.Commands...), PendingCommands: r.PendingCommands, Class: string(r.Class)}
 }

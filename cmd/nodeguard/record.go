@@ -45,6 +45,7 @@ func (s *session) record(seen map[string]drift.Look) {
 		s.recordFirst(seen)
 	default:
 		s.recordFresh(seen)
+		s.recordRenewals(seen)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -24,6 +25,7 @@ type options struct {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o := &options{stdout: stdout, stderr: stderr}
 	root := newRoot(o)
+	displayed(root, os.Args[0])
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -52,7 +54,7 @@ what it breaks and how to recover.`,
 		return usage(err, "see %s --help", c.CommandPath())
 	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newCheck(o), newOperations(o), newExplain(o), newBaseline(o), newAgent(o), newPrune(o), newVersion(o))
+	cmd.AddCommand(newCheck(o), newOperations(o), newExplain(o), newBaseline(o), newHistory(o), newAgent(o), newNodes(o), newPrune(o), newVersion(o))
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -31,14 +32,14 @@ import (
 var update = flag.Bool("update", false, "write what nodeguard prints into the golden files of the scripts")
 
 func TestMain(m *testing.M) {
-	if code, child := probe.Child(os.Args, probe.Tasks{probe.StatMounts: probe.Stat}); child {
+	if code, child := probe.Child(os.Args, tasks()); child {
 		os.Exit(code)
 	}
 	syscall.Umask(0o022) // the modes of a script's files are looked at
 	if os.Getenv("GORACE") == "" {
 		_ = os.Setenv("GORACE", "atexit_sleep_ms=10") // or each of some hundred runs takes a second to exit
 	}
-	testscript.Main(m, map[string]func(){"nodeguard": main})
+	testscript.Main(m, map[string]func(){"nodeguard": main, pluginName: main})
 }
 
 // TestScripts runs the cases of testdata/script: the tree of a host, what happens
@@ -77,6 +78,7 @@ func TestScripts(t *testing.T) {
 			},
 			"node":        func(ts *testscript.TestScript, _ bool, args []string) { checkWithNode(ts, seen, args) },
 			"append":      appendLine,
+			"cluster":     startCluster,
 			"certificate": certificate,
 		},
 	})
@@ -115,6 +117,22 @@ func show(ts *testscript.TestScript, seen *shown, args []string) {
 	}
 }
 
+// dated is when a certificate in the file begins.
+func dated(file string) time.Time {
+	if day := regexp.MustCompile(`\d{4}-\d\d-\d\d`).FindString(filepath.Base(file)); day != "" {
+		if at, err := time.Parse(time.DateOnly, day); err == nil {
+			return at
+		}
+	}
+	before, err := os.ReadFile(file)
+	if block, _ := pem.Decode(before); err == nil && block != nil {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return cert.NotBefore.Add(time.Hour)
+		}
+	}
+	return time.Now()
+}
+
 // unsteady are the parts of a report that differ from run to run or from machine
 // to machine, with what stands for them.
 var unsteady = []struct {
@@ -147,7 +165,8 @@ func appendLine(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(errors.Join(err, f.Close()))
 }
 
-// certificate writes a client certificate with its key, as kubelet keeps them.
+// certificate writes a client certificate with its key, as kubelet keeps them: as of the
+// date in the file's name, or newer than the one that was there.
 func certificate(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: certificate FILE ISSUER SUBJECT")
@@ -159,8 +178,9 @@ func certificate(ts *testscript.TestScript, _ bool, args []string) {
 	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: args[1]}}
 	issued := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{Organization: []string{"system:nodes"}, CommonName: args[2]},
-		NotBefore: time.Now(), NotAfter: time.Now().AddDate(1, 0, 0),
+		NotBefore: dated(ts.MkAbs(args[0])),
 	}
+	issued.NotAfter = issued.NotBefore.AddDate(1, 0, 0)
 	der, err := x509.CreateCertificate(rand.Reader, issued, issuer, key.Public(), key)
 	ts.Check(err)
 	private, err := x509.MarshalECPrivateKey(key)

@@ -18,6 +18,7 @@ func (d *daemon) serve(ctx context.Context) {
 		Report:  func() drift.Report { return d.agent.Snapshot().Report },
 		Turning: d.agent.Turning,
 		Ready:   func() bool { return d.agent.Snapshot().Complete },
+		Status:  d.status,
 	})
 }
 
@@ -25,7 +26,7 @@ func (d *daemon) serve(ctx context.Context) {
 func (d *daemon) metrics() prom.Snapshot {
 	s := d.agent.Snapshot()
 	out := prom.Snapshot{
-		Report: s.Report, OutOfSupport: s.OutOfSupport, Baselines: d.baselines(), Build: prom.ThisBuild(versionString()),
+		Report: s.Report, OutOfSupport: s.OutOfSupport, Baselines: d.baselines(), Waivers: d.waivers(), Build: prom.ThisBuild(versionString()),
 		Latency: prom.Latency{Bounds: agent.LatencyBuckets[:], Counts: s.Latency.Counts, Sum: s.Latency.Sum},
 	}
 	for _, c := range s.Checks {
@@ -35,8 +36,18 @@ func (d *daemon) metrics() prom.Snapshot {
 		stats := d.exporter.Stats()
 		out.Reporters = []prom.ReporterStats{{Name: "kube", Attempts: stats.Attempts, Failures: stats.Failures}}
 	}
-	for _, src := range s.Sources {
+	for _, src := range d.sources(s) {
 		out.Sources = append(out.Sources, prom.Source{Name: src.Name, Check: src.Check, Mode: src.Mode, Events: src.Events, Overflows: src.Overflows, Errors: src.Errors})
+	}
+	return out
+}
+
+// waivers are those of the configuration in force.
+func (d *daemon) waivers() (out []prom.Waiver) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.config.Waivers {
+		out = append(out, prom.Waiver{Operation: w.Operation, Subject: w.Subject, Owner: w.Owner, Expires: w.Expires})
 	}
 	return out
 }

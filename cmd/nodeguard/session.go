@@ -12,6 +12,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/node"
+	"github.com/nodeguard/nodeguard/internal/packages"
 	"github.com/nodeguard/nodeguard/internal/paths"
 	"github.com/nodeguard/nodeguard/internal/probe"
 	"github.com/nodeguard/nodeguard/internal/units"
@@ -38,6 +39,8 @@ type session struct {
 	units *units.Bus
 
 	ownNode *node.Source // nil: no cluster
+
+	inventory *packages.Inventory // outlives the checks, too
 
 	mounts *probe.Mounts // outlives the checks, as who hangs on a mount does
 }

@@ -18,6 +18,9 @@ const stateRetry = 2 * time.Second
 // maxWaiting bounds what waits in memory for the journal.
 const maxWaiting = 10_000
 
+// maxOwed bounds what is said of a baseline once it could be written.
+const maxOwed = 100
+
 // state is the agent's hold on the state directory and its journal. While it cannot
 // be written, what there is to write waits; that is said once, as is its end.
 type state struct {
@@ -30,9 +33,12 @@ type state struct {
 	journal *journal.Journal // nil: it is not open
 	open    map[string]journal.Entry
 	waiting []journal.Entry // the oldest first
+	limits  journal.Limits
 	failing bool
-	unsaved bool // the baseline in memory is newer than the file
+	unsaved bool            // the baseline in memory is newer than the file
+	owed    []journal.Entry // about what is unsaved
 
+	recent recent
 	turned time.Time     // the loop's
 	turns  chan struct{} // it is time to try again
 }
@@ -83,8 +89,19 @@ func (s *state) take() error {
 	if err != nil {
 		return errors.Join(err, release())
 	}
+	j.Bound(s.limits)
 	s.release, s.journal = release, j
 	return nil
+}
+
+// bound sets how much the journal keeps.
+func (s *state) bound(l journal.Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = l
+	if s.journal != nil {
+		s.journal.Bound(l)
+	}
 }
 
 func (s *state) close() {
@@ -110,8 +127,11 @@ func (s *state) found(findings []drift.FindingReport) {
 	}
 }
 
-// record writes an entry to the journal, now or as soon as it can be written.
+// record writes an entry to the journal, now or as soon as it can be written, and logs
+// it, now and once.
 func (s *state) record(e journal.Entry) {
+	defer logged(s.log, e)
+	s.recent.add(e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remember(e)
@@ -129,20 +149,31 @@ func (s *state) remember(e journal.Entry) {
 		s.open[e.Finding.ID] = e
 	case e.Event == journal.Cleared:
 		delete(s.open, e.Finding.ID)
+	default:
+		if open, known := s.open[e.Finding.ID]; known {
+			open.Finding = e.Finding
+			s.open[e.Finding.ID] = open
+		}
 	}
 }
 
 // save writes the baseline, and then the entry about it. What fails is to be tried
-// again.
+// again, and is journalled then.
 func (s *state) save(b *baseline.Baseline, e journal.Entry) {
 	err := s.store.Save(b)
 	s.mu.Lock()
 	s.unsaved = err != nil
+	if n := len(s.owed); n == 0 || s.owed[n-1].Event != e.Event || s.owed[n-1].Detail != e.Detail {
+		s.owed = append(s.owed[max(0, n-maxOwed):], e)
+	}
+	var saved []journal.Entry
+	if err == nil {
+		saved, s.owed = s.owed, nil
+	}
 	s.said(err)
 	s.mu.Unlock()
-	if err == nil {
+	for _, e := range saved {
 		s.record(e)
-		s.log.Info("baseline recorded", "detail", e.Detail, "path", s.store.Path())
 	}
 }
 
@@ -158,6 +189,7 @@ func (s *state) again() (save bool) {
 
 func (s *state) flush() error {
 	if s.journal != nil && s.journal.Deleted() {
+		s.log.Warn("the journal was removed: it begins anew with what is open")
 		s.drop()
 		s.startAnew()
 	}
@@ -173,6 +205,9 @@ func (s *state) flush() error {
 		s.waiting = s.waiting[1:]
 	}
 	s.waiting = nil
+	if err := s.journal.Expire(time.Now()); err != nil {
+		s.log.Warn("the journal keeps what is too old", "error", err)
+	}
 	return nil
 }
 

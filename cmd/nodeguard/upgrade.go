@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
+	"github.com/nodeguard/nodeguard/internal/components"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/identity"
+	"github.com/nodeguard/nodeguard/internal/packages"
+	"github.com/nodeguard/nodeguard/internal/paths"
 	"github.com/nodeguard/nodeguard/internal/upgrade"
 	"github.com/nodeguard/nodeguard/internal/volumes"
 )
@@ -30,7 +33,7 @@ func (s *session) fold(before drift.Report, seen map[string]drift.Look, agent bo
 	if s.baseline == nil {
 		return seen, nil
 	}
-	judged, memory = upgrade.Fold(before, foldable(seen), s.baseline.Upgrade, at)
+	judged, memory = upgrade.Fold(before, s.timely(foldable(seen)), s.baseline.Upgrade, at)
 	for check, look := range seen {
 		if _, folded := judged[check]; !folded {
 			judged[check] = look
@@ -51,6 +54,43 @@ func (s *session) fold(before drift.Report, seen map[string]drift.Look, agent bo
 		}
 	}
 	return judged, memory
+}
+
+// installed is what the package manager installed of the paths that the rules protect.
+func (s *session) installed(rules []drift.Bound[paths.Rule]) *packages.Inventory {
+	if below := paths.Protected(rules); !s.inventory.Covers(below) {
+		s.inventory = packages.NewInventory(below)
+	}
+	return s.inventory
+}
+
+// timely leaves out what a package brought whose version the components check has not
+// seen yet: it looks for the same reason, and is about to.
+func (s *session) timely(seen map[string]drift.Look) map[string]drift.Look {
+	versions, answered := seen[components.Name]
+	if !answered || versions.Error != "" || s.inventory == nil {
+		return seen
+	}
+	early := func(f drift.Finding) bool {
+		return f.Package != "" && !f.Explains && !slices.ContainsFunc(versions.Findings, func(v drift.Finding) bool { return v.Explains && v.Package == f.Package }) &&
+			s.changedPackage(f.Package)
+	}
+	out := maps.Clone(seen)
+	for check, look := range seen {
+		if slices.ContainsFunc(look.Findings, early) {
+			look.Findings = slices.DeleteFunc(slices.Clone(look.Findings), early)
+			out[check] = look
+		}
+	}
+	return out
+}
+
+// changedPackage tells whether the package is of another version than recorded.
+func (s *session) changedPackage(name string) bool {
+	installed, err := s.inventory.Look(s.host)
+	p, there := installed.Packages[name]
+	was := components.RecordedVersion(s.baseline.Scope(components.Name), name)
+	return err == nil && there && was != "" && was != components.VersionOf(p)
 }
 
 // foldable are the looks at what an upgrade changes. It changes neither which node
