@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-hack/packages.sh systemd dbus prometheus iproute2 nftables iptables procps kmod util-linux e2fsprogs ca-certificates gcc libc6-dev
+hack/packages.sh systemd dbus prometheus prometheus-alertmanager prometheus-node-exporter iproute2 nftables iptables procps kmod util-linux e2fsprogs xfsprogs ca-certificates gcc libc6-dev
 
 go vet ./...
 go test -race ./...

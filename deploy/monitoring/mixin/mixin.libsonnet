@@ -1,0 +1,4 @@
+(import 'config.libsonnet')
++ (import 'recording.libsonnet')
++ (import 'alerts.libsonnet')
++ (import 'dashboards.libsonnet')
