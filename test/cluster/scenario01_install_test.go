@@ -22,9 +22,18 @@ const overlays = "testdata/"
 func apply(t testing.TB, overlay string) {
 	t.Helper()
 	kubectl(t, "apply", "-k", overlays+overlay)
-	kubectl(t, "-n", "nodeguard", "rollout", "status", "daemonset/nodeguard", "--timeout=60s")
+	rolled(t)
 	for _, n := range cluster.nodes {
 		n.settled(t)
+	}
+}
+
+// rolled waits until all agents are the new ones and ready; it says what keeps them.
+func rolled(t testing.TB) {
+	t.Helper()
+	if _, err := tryKubectl("-n", "nodeguard", "rollout", "status", "daemonset/nodeguard", "--timeout=120s"); err != nil {
+		pods, _ := tryKubectl("-n", "nodeguard", "describe", "pods")
+		t.Fatalf("%v\n%s", err, pods)
 	}
 }
 

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +17,8 @@ func TestFirewall(t *testing.T) {
 	kubectl(t, "apply", "-f", "testdata/pods.yaml")
 	kubectl(t, "rollout", "status", "daemonset/pods", "--timeout=60s")
 	for i, n := range cluster.nodes {
-		rules := n.Run(t, "nft list ruleset")
 		for _, chain := range []string{"KUBE-FIREWALL", "CNI-HOSTPORT-DNAT", []string{"table ip kube-proxy", "KUBE-SERVICES"}[i]} {
-			if !strings.Contains(rules, chain) {
-				t.Errorf("%s has no %s, so that it says nothing that there is no finding", n.Name, chain)
-			}
+			n.hasRules(t, chain)
 		}
 		n.clear(t, "FirewallInterference")
 		mark := cluster.seen.Mark()
@@ -46,5 +44,19 @@ func TestResolvedEvents(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// hasRules waits for rules without which it says nothing that there is no finding.
+func (n *Node) hasRules(t testing.TB, chain string) {
+	t.Helper()
+	err := eventually(patience, func() error {
+		if !strings.Contains(n.Run(t, "nft list ruleset"), chain) {
+			return fmt.Errorf("%s has no %s", n.Name, chain)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -114,5 +114,5 @@ func (n *Node) agent(t testing.TB) string {
 
 func rolledOut(t testing.TB) {
 	t.Helper()
-	kubectl(t, "-n", "nodeguard", "rollout", "status", "daemonset/nodeguard", "--timeout=60s")
+	rolled(t)
 }
