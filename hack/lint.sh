@@ -10,6 +10,7 @@ run() { go tool -modfile="$tools" "$@"; }
 
 run golangci-lint run --config "$config" ./...
 (cd test && run golangci-lint run --config "$config" --build-tags e2e ./...)
+(cd test/consumers && run golangci-lint run --config "$config" ./...)
 (cd tools && run golangci-lint run --config "$config" ./image/...)
 
 log=$(mktemp)
