@@ -38,8 +38,10 @@ type daemon struct {
 	exporter *kube.Exporter // nil: standalone
 	nodes    chan struct{}  // the own Node is another than before
 
-	holds   holds
-	ignored string // the maintenance that was ignored last; the maintaining goroutine's
+	holds holds
+	// What the Node's annotations asked for in vain last; the maintaining goroutine's.
+	ignored    string // a maintenance
+	unaccepted string // the digest of a state
 
 	mu      sync.Mutex // guards the baseline, the configuration and what was last seen
 	looks   map[string]drift.Look

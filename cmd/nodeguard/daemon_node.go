@@ -77,9 +77,7 @@ func (d *daemon) followNode(ctx context.Context) {
 	d.bind(n)
 	d.identify()
 	d.agent.Maintain(ctx, d.maintenance(n))
-	if digest := n.AcceptBaseline(); digest != "" {
-		d.acceptDigest(digest)
-	}
+	d.acceptAnnotated(n.AcceptBaseline())
 }
 
 // maxMaintenance is how far ahead a maintenance may end.

@@ -245,6 +245,12 @@ func TestAcceptAndMaintainByAnnotation(t *testing.T) {
 	c.sees(t, "KubernetesPathDrift", corev1.ConditionFalse)
 	write(t, "/var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\nmaxPods: 112\n")
 	c.sees(t, "KubernetesPathDrift", corev1.ConditionTrue) // what changed since is not accepted
+	annotate("nodeguard.io/accept-baseline", "sha256:1")
+	waiting, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	if event, err := c.AwaitEvent(waiting, node, "AcceptIgnored"); err != nil || !strings.Contains(event.Note, "sha256:1") {
+		t.Errorf("%+v, %v", event, err)
+	}
 
 	annotate("nodeguard.io/maintenance-until", time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	if m := c.sees(t, "NodeOutOfSupport", corev1.ConditionFalse); m.Reason != "Maintenance" {
