@@ -84,9 +84,15 @@ func (n *Node) Boot() error {
 	return err
 }
 
+// The kubelet's certificate is a link to the latest of its files, as the kubelet keeps it.
+const (
+	clientCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+	firstCertificate  = "kubelet-client-2026-01-01-00-00-00.pem"
+)
+
 // install writes what an installer leaves on a node.
 func (n *Node) install() error {
-	kubeconfig, err := n.cluster.pki.kubeconfig("system:node:"+n.Name, "system:nodes")
+	cert, key, err := n.cluster.pki.issue("system:node:"+n.Name, []string{"system:nodes"})
 	if err != nil {
 		return err
 	}
@@ -107,7 +113,8 @@ func (n *Node) install() error {
 	for name, content := range map[string]string{
 		"etc/machine-id":                              machineID + "\n",
 		"etc/hostname":                                n.Name + "\n",
-		"etc/kubernetes/kubelet.conf":                 kubeconfig,
+		"etc/kubernetes/kubelet.conf":                 kubeconfig("{client-certificate: "+clientCertificate+", client-key: "+clientCertificate+"}", n.cluster.pki.ca()),
+		"var/lib/kubelet/pki/" + firstCertificate:     string(cert) + string(key),
 		"etc/kubernetes/pki/ca.crt":                   string(n.cluster.pki.ca()),
 		"etc/kubernetes/kubelet-customized-args.conf": "# written by the node pool's configuration\n",
 		"etc/cni/net.d/10-bridge.conflist":            fmt.Sprintf(cniConfig, n.index),
@@ -119,6 +126,9 @@ func (n *Node) install() error {
 		if err := writeFile(n.Disk(name), content); err != nil {
 			return err
 		}
+	}
+	if err := os.Symlink("/var/lib/kubelet/pki/"+firstCertificate, n.Disk(clientCertificate)); err != nil {
+		return err
 	}
 	for to, from := range map[string]string{
 		"/usr/bin/kubelet":                 component("kubelet"),
