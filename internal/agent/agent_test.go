@@ -603,3 +603,26 @@ func TestSourcesOfAReplacedCheckAreNotHeard(t *testing.T) {
 		}
 	})
 }
+
+// What was seen before a source was armed is not in doubt: all is looked at again,
+// but nothing anew.
+func TestArmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		b := start(t, agent.Config{Set: one(h)})
+		defer b.stop()
+		time.Sleep(time.Second)
+		before := len(h.asked())
+		h.source().Hint(drift.Hint{Source: "fake", Armed: true})
+		time.Sleep(time.Second)
+		h.source().Hint(drift.Hint{Source: "fake", Armed: true})
+		h.source().Hint(drift.Hint{Source: "fake", Subject: "x"})
+		time.Sleep(time.Second)
+		h.source().Hint(drift.Hint{Source: "fake", Armed: true})
+		h.source().Hint(drift.Hint{Source: "fake"})
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([][]string{{}, {"x"}, nil}, h.asked()[before:]); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -42,11 +42,12 @@ type runner struct {
 type hints struct {
 	subjects map[string]bool
 	all      bool
+	armed    bool // all, reusing what is known
 	early    bool
 	first    time.Time
 }
 
-func (h hints) empty() bool { return !h.all && len(h.subjects) == 0 }
+func (h hints) empty() bool { return !h.all && !h.armed && len(h.subjects) == 0 }
 
 // maxSubjects is when naming subjects is no cheaper than looking at all.
 const maxSubjects = 256
@@ -61,6 +62,8 @@ func (r *runner) hint(h drift.Hint) {
 	r.hints.early = r.hints.early || h.Early
 	r.traced(h)
 	switch {
+	case h.Armed:
+		r.hints.armed = true
 	case h.Subject == "" || h.Lost || len(r.hints.subjects) >= maxSubjects:
 		r.hints.all = true
 	default:
@@ -92,7 +95,9 @@ func (h hints) only() []string {
 	if h.all {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(h.subjects))
+	only := slices.AppendSeq([]string{}, maps.Keys(h.subjects))
+	slices.Sort(only)
+	return only
 }
 
 // result is the answer of one look.

@@ -42,7 +42,7 @@ func (s Source) Watch(ctx context.Context, to drift.Sink) {
 			s.off(err, to)
 		}
 		if first || err == nil {
-			to.Hint(drift.Hint{Source: s.Name, At: time.Now()})
+			to.Hint(drift.Hint{Source: s.Name, At: time.Now(), Armed: true})
 			first = false
 		}
 		if err == nil {

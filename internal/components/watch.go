@@ -55,7 +55,7 @@ func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	if c.node != nil {
 		to.Mode(nodeSource, drift.Event, "")
 	}
-	to.Hint(drift.Hint{Source: pidfdSource, At: time.Now()})
+	to.Hint(drift.Hint{Source: pidfdSource, At: time.Now(), Armed: true})
 	sources.Go(func() { c.units.Watch(ctx, unitsOf, to) })
 	sources.Go(func() {
 		c.node.Watch(ctx, func() { to.Hint(drift.Hint{Source: nodeSource, At: time.Now()}) })

@@ -22,6 +22,7 @@ type Hint struct {
 	PID     int    // who did it; 0 is unknown
 	At      time.Time
 	Early   bool // the event comes before the change: look again a moment later, too
+	Armed   bool // the source listens from now on: look at all, reusing what is still as it was
 	Lost    bool // a queue overflowed; what else happened is unknown
 }
 

@@ -35,7 +35,7 @@ func (c *Check) Poll(drift.Sink) { c.bus.Poll() }
 func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	var sources sync.WaitGroup
 	defer sources.Wait()
-	to.Hint(drift.Hint{Source: swapSource, At: time.Now()})
+	to.Hint(drift.Hint{Source: swapSource, At: time.Now(), Armed: true})
 	if watched := c.units(); len(watched) > 0 {
 		sources.Go(func() { c.bus.Watch(ctx, watched, to) })
 	}

@@ -36,7 +36,7 @@ func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	waiting.Go(func() { c.awaitPackages(ctx, to) })
 	if c.files == nil {
 		to.Mode(source, drift.Poll, "there is no file watcher")
-		to.Hint(drift.Hint{Source: source, At: time.Now()})
+		to.Hint(drift.Hint{Source: source, At: time.Now(), Armed: true})
 		<-ctx.Done()
 		return nil
 	}

@@ -94,7 +94,7 @@ func (w *Watcher) join(s Subscription) *subscriber {
 	sub := newSubscriber(s, &w.mu)
 	w.subscribers[sub] = true
 	w.arm(sub)
-	sub.hint("", 0)
+	sub.To.Hint(drift.Hint{Source: sub.Source, At: time.Now(), Armed: true})
 	return sub
 }
 
