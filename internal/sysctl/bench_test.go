@@ -42,6 +42,7 @@ func BenchmarkHint(b *testing.B) {
 	for _, c := range []struct{ source, path, subject string }{
 		{bpfSource, "net/ipv4/tcp_tw_reuse", "net.ipv4.tcp_tw_reuse"},
 		{netconfSource, "net/ipv4/conf/all/rp_filter", "net.ipv4.conf.all.rp_filter"},
+		{fanotifySource, "net/ipv4/tcp_tw_reuse", "net.ipv4.tcp_tw_reuse"},
 		{inotifySource, "net/ipv4/tcp_tw_reuse", "net.ipv4.tcp_tw_reuse"},
 		{heldSource, "net/ipv4/tcp_tw_reuse", "net.ipv4.tcp_tw_reuse"},
 	} {
@@ -50,9 +51,9 @@ func BenchmarkHint(b *testing.B) {
 				b.Fatal(err)
 			}
 			check, to := newHostCheck(b), newHeard()
-			defer named(check, heldSource).start(context.Background(), to)()
+			defer named(check, heldSource).start(context.Background(), to)("")
 			if c.source != heldSource {
-				defer named(check, c.source).start(context.Background(), to)()
+				defer named(check, c.source).start(context.Background(), to)("")
 			}
 			if m, why := to.mode(c.source); m == drift.Off {
 				b.Skip(why)
@@ -81,7 +82,7 @@ func BenchmarkHint(b *testing.B) {
 func BenchmarkPoll(b *testing.B) {
 	alone(b)
 	check, to := newHostCheck(b), newHeard()
-	defer named(check, heldSource).start(context.Background(), to)()
+	defer named(check, heldSource).start(context.Background(), to)("")
 	b.ReportMetric(float64(len(check.held.parameters)), "parameters")
 	for b.Loop() {
 		check.Poll(to)

@@ -142,7 +142,7 @@ func openDescriptors(t *testing.T) int {
 func serving(t *testing.T, s *source, to *heard) {
 	t.Helper()
 	stop := s.start(context.Background(), to)
-	t.Cleanup(stop)
+	t.Cleanup(func() { stop("") })
 	if m, why := to.mode(s.name); m != s.mode {
 		t.Fatalf("%s is %s: %s", s.name, m, why)
 	}
@@ -150,11 +150,10 @@ func serving(t *testing.T, s *source, to *heard) {
 
 func named(c *Check, name string) *source {
 	for _, s := range c.sources() {
-		if s.name == name {
-			return s
-		}
-		if s.fallback != nil && s.fallback.name == name {
-			return s.fallback
+		for ; s != nil; s = s.fallback {
+			if s.name == name {
+				return s
+			}
 		}
 	}
 	panic("no source " + name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,21 +19,27 @@ import (
 // maxHeld is as much of a value as is compared.
 const maxHeld = 4096
 
-// held are open descriptors of all parameters that the rules read. A descriptor
-// stays with the network namespace that it was opened in, and keeps the kernel
-// from dropping the inode that an inotify watch is on.
+// held are open descriptors of all parameters that the rules read, and of those that
+// are written to change them. A descriptor stays with the network namespace that it
+// was opened in, and keeps the kernel from dropping the inode that a watch or a mark
+// is on.
 type held struct {
 	mu         sync.Mutex
 	parameters map[string]*parameter // by path below /proc/sys
-	moved      func(map[string]*parameter)
+	followers  []follower
 	buf        [maxHeld]byte
 }
 
+// follower is told what is held, now and whenever that changes.
+type follower interface {
+	watch(parameters map[string]*parameter)
+}
+
 type parameter struct {
-	subject string
-	file    *os.File
-	fd      int
-	last    []byte
+	wanted
+	file *os.File
+	fd   int
+	last []byte
 }
 
 // arm lets hold hold.
@@ -45,7 +52,7 @@ func (h *held) arm() {
 // hold opens what is wanted and not yet open, and closes what is gone. The
 // subjects are those of want; a parameter that the kernel does not have is left
 // out. Where nothing is armed, nothing is opened.
-func (h *held) hold(root *host.Root, want map[string]string) error {
+func (h *held) hold(root *host.Root, want map[string]wanted) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.parameters == nil {
@@ -53,30 +60,30 @@ func (h *held) hold(root *host.Root, want map[string]string) error {
 	}
 	h.dropGone(want)
 	var failed error
-	for path, subject := range want {
+	for path, w := range want {
 		if h.parameters[path] != nil {
 			continue
 		}
-		p, err := h.open(root, path, subject)
+		p, err := h.open(root, path, w)
 		switch {
 		case err == nil:
 			h.parameters[path] = p
 		case !errors.Is(err, fs.ErrNotExist):
-			failed = fmt.Errorf("hold %s: %w", subject, err)
+			failed = fmt.Errorf("hold %s: %w", path, err)
 		}
 	}
-	if h.moved != nil {
-		h.moved(h.parameters)
+	for _, f := range h.followers {
+		f.watch(h.parameters)
 	}
 	return failed
 }
 
-func (h *held) open(root *host.Root, path, subject string) (*parameter, error) {
+func (h *held) open(root *host.Root, path string, w wanted) (*parameter, error) {
 	f, err := root.OpenFile("/proc/sys/" + path)
 	if err != nil {
 		return nil, err
 	}
-	p := &parameter{subject: subject, file: f, fd: int(f.Fd())}
+	p := &parameter{wanted: w, file: f, fd: int(f.Fd())}
 	value, err := p.read(h.buf[:])
 	if err != nil {
 		_ = f.Close()
@@ -88,7 +95,7 @@ func (h *held) open(root *host.Root, path, subject string) (*parameter, error) {
 
 // dropGone closes what is no longer wanted or no longer the kernel's: an interface
 // that comes back under its name has new parameters.
-func (h *held) dropGone(want map[string]string) {
+func (h *held) dropGone(want map[string]wanted) {
 	for path, p := range h.parameters {
 		_, err := p.read(h.buf[:])
 		if _, wanted := want[path]; !wanted || err != nil {
@@ -119,13 +126,18 @@ func (h *held) holds() bool {
 	return h.parameters != nil
 }
 
-// follow calls moved with the parameters now and whenever they change; nil ends it.
-func (h *held) follow(moved func(map[string]*parameter)) {
+// follow begins to tell. A source that takes over begins before the other one ends.
+func (h *held) follow(f follower) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.moved = moved; moved != nil {
-		moved(h.parameters)
-	}
+	h.followers = append(h.followers, f)
+	f.watch(h.parameters)
+}
+
+func (h *held) unfollow(f follower) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.followers = slices.DeleteFunc(h.followers, func(other follower) bool { return other == f })
 }
 
 // poll hints for the parameters that changed and tells whether some are gone.
@@ -133,6 +145,9 @@ func (h *held) poll(to drift.Sink) (gone bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for path, p := range h.parameters {
+		if p.unread {
+			continue
+		}
 		value, err := p.read(h.buf[:])
 		if err != nil {
 			h.drop(path)

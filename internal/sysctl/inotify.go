@@ -14,7 +14,7 @@ import (
 
 // writes is told by inotify of writes to held parameters, through the host's own
 // mount of procfs and without the writer. It is an instance apart from the agent's
-// one for files, made only where BPF does not serve: its watches are on inodes
+// one for files, made only where nothing better serves: its watches are on inodes
 // that only the held descriptors keep alive.
 type writes struct {
 	held *held
@@ -35,7 +35,7 @@ func (c *Check) armInotify(drift.Sink) (stream, error) {
 		return nil, fmt.Errorf("start inotify: %w", err)
 	}
 	w := &writes{held: &c.held, fd: fd, file: os.NewFile(uintptr(fd), "inotify")}
-	c.held.follow(w.watch)
+	c.held.follow(w)
 	if err := w.failure(); err != nil {
 		return nil, errorsOf(err, w.Close())
 	}
@@ -64,7 +64,7 @@ func (w *writes) watch(parameters map[string]*parameter) {
 }
 
 func (w *writes) Close() error {
-	w.held.follow(nil)
+	w.held.unfollow(w)
 	return w.file.Close()
 }
 

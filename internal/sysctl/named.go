@@ -53,19 +53,48 @@ func (r Rule) mayMean(scope string) bool {
 
 func (r Rule) judgesPorts() bool { return r.Ranges != nil || r.AvoidNodePorts }
 
-// parametersOf are the paths below /proc/sys of all that the rules read, each with
-// the subject that it bears on.
-func parametersOf(rules []drift.Bound[Rule], existing interfaces) map[string]string {
-	out := map[string]string{}
+// wanted is a parameter that is to be held.
+type wanted struct {
+	subject string // that it bears on
+	unread  bool   // only who writes to it matters: its value is in others as well
+}
+
+// parametersOf are the parameters, by path below /proc/sys, that the rules read, and
+// those that are written to change them.
+func parametersOf(rules []drift.Bound[Rule], existing interfaces) map[string]wanted {
+	out := map[string]wanted{}
 	for _, r := range rules {
 		if r.Rule.Parameter == "" {
 			continue
 		}
 		for _, scope := range r.Rule.readScopes(existing) {
-			out[key(r.Rule.of(scope))] = r.Rule.of(scope)
+			out[key(r.Rule.of(scope))] = wanted{subject: r.Rule.of(scope)}
 		}
 		if r.Rule.judgesPorts() {
-			out[key(reservedPorts)] = r.Rule.Parameter
+			out[key(reservedPorts)] = wanted{subject: r.Rule.Parameter}
+		}
+	}
+	for _, path := range writtenInstead(rules) {
+		if _, read := out[path]; read {
+			continue
+		}
+		if subject, named := subjectOf(rules, path); named {
+			out[path] = wanted{subject: subject, unread: true}
+		}
+	}
+	return out
+}
+
+// writtenInstead are the paths of other names of parameters, and of what is handed
+// on to interfaces.
+func writtenInstead(rules []drift.Bound[Rule]) []string {
+	var out []string
+	for _, r := range rules {
+		for _, alias := range r.Rule.Aliases {
+			out = append(out, key(alias))
+		}
+		if len(r.Rule.Interfaces) > 0 {
+			out = append(out, key(r.Rule.of(scopeDefault)))
 		}
 	}
 	return out

@@ -29,38 +29,44 @@ type stream interface {
 	Close() error
 }
 
-// start arms the source and returns when its mode has been said. What it returns
-// ends it and waits for that.
-func (s *source) start(ctx context.Context, to drift.Sink) (stop func()) {
+// stop ends a source, with its fallback, and waits for that. Where another one does
+// its work from now on, it says so.
+type stop func(instead string)
+
+// start arms the source and returns when its mode has been said.
+func (s *source) start(ctx context.Context, to drift.Sink) stop {
 	ctx, cancel := context.WithCancel(ctx)
 	ready, done := make(chan struct{}), make(chan struct{})
+	var stopFallback stop
 	go func() {
 		defer close(done)
-		s.keep(ctx, to, sync.OnceFunc(func() { close(ready) }))
+		stopFallback = s.keep(ctx, to, sync.OnceFunc(func() { close(ready) }))
 	}()
 	<-ready
-	return func() {
+	return func(instead string) {
 		cancel()
 		<-done
+		if stopFallback != nil {
+			stopFallback(instead)
+		}
+		if instead != "" {
+			to.Mode(s.name, drift.Off, instead+" does its work")
+		}
 	}
 }
 
-// keep keeps the source armed until ctx ends.
-func (s *source) keep(ctx context.Context, to drift.Sink, ready func()) {
+// keep keeps the source armed until ctx ends, and returns what is left to be ended
+// then.
+func (s *source) keep(ctx context.Context, to drift.Sink, ready func()) (stopFallback stop) {
 	defer ready()
-	var stopFallback func()
-	replaceFallback := func(with func()) {
-		if stopFallback != nil {
-			stopFallback()
-			to.Mode(s.fallback.name, drift.Off, s.name+" does its work")
-		}
-		stopFallback = with
-	}
 	wait, again := firstRetry, false
 	for ctx.Err() == nil {
 		armed, err := s.arm(to)
 		if err == nil {
-			replaceFallback(nil)
+			if stopFallback != nil {
+				stopFallback(s.name)
+				stopFallback = nil
+			}
 			to.Mode(s.name, s.mode, "")
 			if again {
 				to.Hint(drift.Hint{Source: s.name, At: time.Now()})
@@ -69,7 +75,7 @@ func (s *source) keep(ctx context.Context, to drift.Sink, ready func()) {
 			err = serve(ctx, armed, to)
 			wait = firstRetry
 			if ctx.Err() != nil {
-				return
+				return nil
 			}
 			to.Failed(s.name, err)
 		}
@@ -81,9 +87,7 @@ func (s *source) keep(ctx context.Context, to drift.Sink, ready func()) {
 		sleep(ctx, wait)
 		wait, again = min(2*wait, lastRetry), true
 	}
-	if stopFallback != nil {
-		stopFallback()
-	}
+	return stopFallback
 }
 
 // serve runs a stream until it breaks or ctx ends.

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
@@ -51,7 +53,7 @@ func TestRetriesBackOff(t *testing.T) {
 			t.Errorf("%s: %s", m, why)
 		}
 		time.Sleep(36 * time.Minute)
-		stop()
+		stop("")
 		var want []time.Duration
 		for _, seconds := range []int{0, 30, 90, 210, 450, 930, 1530, 2130} {
 			want = append(want, time.Duration(seconds)*time.Second)
@@ -89,11 +91,47 @@ func TestFallbackServesWhileTheSourceIsOff(t *testing.T) {
 		}
 		time.Sleep(firstRetry)
 		expect(drift.Event, drift.Off, 1)
-		stop()
+		stop("")
 		if len(worse.armed) != 2 {
 			t.Errorf("the fallback was armed %d times", len(worse.armed))
 		}
 	})
+}
+
+// Of all that stood in, each says who does its work from now on, and what never had
+// to stand in is not said to be off.
+func TestNothingStandsInForWhatIsBack(t *testing.T) {
+	const back = "best does its work"
+	for _, c := range []struct {
+		name        string
+		secondWorks bool
+		want        map[string]string // reasons of what is off
+	}{
+		{"the second stood in", true, map[string]string{"second": back}},
+		{"the third stood in", false, map[string]string{"second": back, "third": back}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				to := newHeard()
+				third := &source{name: "third", mode: drift.Event, arm: newFlaky(func(int) bool { return true }).arm}
+				second := &source{name: "second", mode: drift.Event, arm: newFlaky(func(int) bool { return c.secondWorks }).arm, fallback: third}
+				best := &source{name: "best", mode: drift.Event, arm: newFlaky(func(n int) bool { return n >= 2 }).arm, fallback: second}
+				end := best.start(t.Context(), to)
+				time.Sleep(firstRetry)
+				synctest.Wait()
+				got := map[string]string{}
+				for name, m := range to.modes {
+					if m == drift.Off {
+						got[name] = to.why[name]
+					}
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Error(diff)
+				}
+				end("")
+			})
+		})
+	}
 }
 
 func TestSubjectOf(t *testing.T) {
@@ -131,6 +169,8 @@ func TestPollsMoreOftenWithoutEvents(t *testing.T) {
 	}{
 		{map[string]drift.Mode{heldSource: drift.Poll, bpfSource: drift.Event}, pollBesideEvents},
 		{map[string]drift.Mode{heldSource: drift.Poll, bpfSource: drift.Off, inotifySource: drift.Event, netconfSource: drift.Event}, pollBesideEvents},
+		{map[string]drift.Mode{heldSource: drift.Poll, bpfSource: drift.Off, fanotifySource: drift.Event, netconfSource: drift.Event}, pollBesideEvents},
+		{map[string]drift.Mode{heldSource: drift.Poll, bpfSource: drift.Off, fanotifySource: drift.Event, netconfSource: drift.Off}, pollAlone},
 		{map[string]drift.Mode{heldSource: drift.Poll, bpfSource: drift.Off, inotifySource: drift.Event, netconfSource: drift.Off}, pollAlone},
 		{map[string]drift.Mode{heldSource: drift.Poll, bpfSource: drift.Off, inotifySource: drift.Off, netconfSource: drift.Event}, pollAlone},
 		{map[string]drift.Mode{heldSource: drift.Off}, pollBesideEvents},
@@ -150,5 +190,6 @@ func FuzzParseEvents(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		_, _ = parseNetconf(data)
 		_, _ = parseWrite(data)
+		_, _ = parseFanotify(data)
 	})
 }

@@ -11,15 +11,17 @@ import (
 	"github.com/nodeguard/nodeguard/internal/host"
 )
 
-// The sources, best first. None sees everything: BPF and inotify see the file that
-// is written and not what else changes with it, netconf sees forwarding and
-// rp_filter alone, and what a netlink request sets on one interface shows only to
-// who reads it.
+// The sources. None sees everything: BPF, fanotify and inotify, of which the best
+// serves, see the file that is written and not what else changes with it, the latter
+// two through the host's own mount of procfs alone and inotify without the writer;
+// netconf sees forwarding and rp_filter alone, and what a netlink request sets on one
+// interface shows only to who reads it.
 const (
-	bpfSource     = "bpf-sysctl"
-	netconfSource = "netconf"
-	inotifySource = "inotify-sysctl"
-	heldSource    = "held-sysctl"
+	bpfSource      = "bpf-sysctl"
+	netconfSource  = "netconf"
+	fanotifySource = "fanotify-procfs"
+	inotifySource  = "inotify-sysctl"
+	heldSource     = "held-sysctl"
 )
 
 var (
@@ -32,20 +34,22 @@ var (
 func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	to = &recorder{Sink: to, modes: &c.modes}
 	for _, s := range c.sources() {
-		defer s.start(ctx, to)()
+		defer s.start(ctx, to)("")
 	}
 	to.Hint(drift.Hint{Source: heldSource, At: time.Now()})
 	<-ctx.Done()
 	return nil
 }
 
-// sources start in this order: inotify watches what is held.
+// sources start in this order: fanotify and inotify watch what is held.
 func (c *Check) sources() []*source {
 	return []*source{
 		{name: heldSource, mode: drift.Poll, arm: c.armHeld},
 		{name: netconfSource, mode: drift.Event, arm: c.armNetconf},
 		{name: bpfSource, mode: drift.Event, arm: c.armBPF, fallback: &source{
-			name: inotifySource, mode: drift.Event, arm: c.armInotify,
+			name: fanotifySource, mode: drift.Event, arm: c.armFanotify, fallback: &source{
+				name: inotifySource, mode: drift.Event, arm: c.armInotify,
+			},
 		}},
 	}
 }
@@ -127,7 +131,9 @@ func (c *Check) PollEvery() time.Duration {
 	switch {
 	case c.modes.is(heldSource, drift.Off), c.modes.is(bpfSource, drift.Event):
 		return pollBesideEvents
-	case c.modes.is(inotifySource, drift.Event) && c.modes.is(netconfSource, drift.Event):
+	case !c.modes.is(netconfSource, drift.Event):
+		return pollAlone
+	case c.modes.is(fanotifySource, drift.Event), c.modes.is(inotifySource, drift.Event):
 		return pollBesideEvents
 	default:
 		return pollAlone

@@ -49,7 +49,7 @@ func TestEverySourceIsArmed(t *testing.T) {
 		return
 	}
 	c, to := armed(t)
-	for source, want := range map[string]drift.Mode{bpfSource: drift.Event, netconfSource: drift.Event, heldSource: drift.Poll, inotifySource: ""} {
+	for source, want := range map[string]drift.Mode{bpfSource: drift.Event, netconfSource: drift.Event, heldSource: drift.Poll, fanotifySource: "", inotifySource: ""} {
 		if m, why := to.mode(source); m != want {
 			t.Errorf("%s is %q (%s), want %q", source, m, why, want)
 		}
@@ -59,6 +59,9 @@ func TestEverySourceIsArmed(t *testing.T) {
 	}
 	if len(to.failed) > 0 {
 		t.Errorf("failed: %v", to.failed)
+	}
+	if groups := fanotifyGroups(t); len(groups) > 0 {
+		t.Errorf("BPF serves, and there are fanotify groups: %v", groups)
 	}
 }
 
@@ -291,7 +294,7 @@ func TestOverflowIsSaid(t *testing.T) {
 	to := &slow{heard: newHeard(), block: make(chan struct{})}
 	for _, name := range []string{netconfSource, bpfSource, heldSource, inotifySource} {
 		stop := named(c, name).start(t.Context(), to)
-		defer stop()
+		defer stop("")
 	}
 	for i := range 20_000 {
 		hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", []string{"0", "1"}[i%2])
@@ -324,7 +327,7 @@ func TestWatchFromForeignNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := hosttest.Run(t, "unshare", "--net", self, "-test.run=^TestModesHere$", "-test.v")
-	for _, source := range []string{bpfSource, netconfSource, inotifySource, heldSource} {
+	for _, source := range []string{bpfSource, netconfSource, fanotifySource, inotifySource, heldSource} {
 		if !strings.Contains(out, "mode "+source+" off "+host.ErrForeignNetwork.Error()) {
 			t.Errorf("%s is not off: %s", source, out)
 		}
@@ -373,7 +376,7 @@ func TestMissingCapabilitiesDegrade(t *testing.T) {
 		out := hosttest.Run(t, "setpriv", "--inh-caps=-all", "--bounding-set="+bounds, self, "-test.run=^TestModesHere$", "-test.v")
 		wants := []string{want, "mode netconf event", "mode held-sysctl poll", "every 5s", "found by reading"}
 		if !strings.Contains(want, "event") {
-			wants = append(wants, "mode inotify-sysctl event", "mode bpf-sysctl off")
+			wants = append(wants, "mode inotify-sysctl event", "mode bpf-sysctl off", "mode fanotify-procfs off the capability SYS_ADMIN is missing")
 		}
 		for _, w := range wants {
 			if !strings.Contains(out, w) {
@@ -387,15 +390,19 @@ func TestNoCgroup2(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	hosttest.Run(t, "umount", "--recursive", "--lazy", "/sys/fs/cgroup")
-	c, to := newHostCheck(t), newHeard()
-	watching(t, c, to)
-	to.await(t, "the first", func(h drift.Hint) bool { return h.Subject == "" })
+	refuseBPF(t)
+	c, to := armed(t)
 	if m, why := to.mode(bpfSource); m != drift.Off || why != errNoCgroup2.Error() {
 		t.Errorf("%s: %s", m, why)
 	}
-	if m, _ := to.mode(inotifySource); m != drift.Event {
-		t.Error("inotify does not step in")
+	if m, why := to.mode(fanotifySource); m != drift.Event || why != "" {
+		t.Errorf("fanotify does not step in: %s %s", m, why)
+	}
+	if m, why := to.mode(inotifySource); m != "" {
+		t.Errorf("inotify steps in as well: %s %s", m, why)
+	}
+	if c.PollEvery() != pollBesideEvents {
+		t.Errorf("polls every %s", c.PollEvery())
 	}
 }
 
@@ -403,7 +410,7 @@ func TestWatchOfATree(t *testing.T) {
 	c, to := New(mustOpen(t, t.TempDir()), ackRules, "", nil), newHeard()
 	watching(t, c, to)
 	to.await(t, "the first", func(h drift.Hint) bool { return h.Subject == "" })
-	for _, source := range []string{bpfSource, netconfSource, inotifySource, heldSource} {
+	for _, source := range []string{bpfSource, netconfSource, fanotifySource, inotifySource, heldSource} {
 		if m, why := to.mode(source); m != drift.Off || why != errNotLive.Error() {
 			t.Errorf("%s is %s: %s", source, m, why)
 		}

@@ -72,30 +72,36 @@ func TestWriterIsNobody(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		unshare []string
+		source  string
 		write   string // who writes
 	}{
-		{"a writer outside the agent's pid namespace", []string{"--mount-proc"}, "another"},
-		{"an agent in a pod without hostPID", nil, "the agent"},
+		{"a writer outside the agent's pid namespace", []string{"--mount-proc"}, bpfSource, "another"},
+		{"an agent in a pod without hostPID", nil, bpfSource, "the agent"},
+		{"a writer outside, through the agent's mount, without BPF", nil, fanotifySource, "another"},
+		{"an agent in a pod without hostPID and BPF", nil, fanotifySource, "the agent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := heardApart(t, tt.write, tt.unshare...); !slices.Equal(got, []string{"writer 0"}) {
+			if got := heardApart(t, tt.source, tt.write, tt.unshare...); !slices.Equal(got, []string{"writer 0"}) {
 				t.Errorf("heard %q", got)
 			}
 		})
 	}
 }
 
-const whoWrites = "NODEGUARD_TEST_WRITES"
+const (
+	whoWrites = "NODEGUARD_TEST_WRITES"
+	whoHears  = "NODEGUARD_TEST_HEARS"
+)
 
 // heardApart is what TestHearTheWriter says in a pid namespace below.
-func heardApart(t *testing.T, who string, unshare ...string) (heard []string) {
+func heardApart(t *testing.T, source, who string, unshare ...string) (heard []string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	agent := exec.Command("unshare", append(unshare, "--pid", "--fork", "--kill-child", self, "-test.run=^TestHearTheWriter$", "-test.v")...)
-	agent.Env = append(os.Environ(), whoWrites+"="+who)
+	agent.Env = append(os.Environ(), whoWrites+"="+who, whoHears+"="+source)
 	agent.Stderr = os.Stderr
 	stdout, err := agent.StdoutPipe()
 	if err != nil {
@@ -128,12 +134,14 @@ func TestHearTheWriter(t *testing.T) {
 		return
 	}
 	c, to := newHostCheck(t), newHeard()
-	serving(t, named(c, bpfSource), to)
+	source := os.Getenv(whoHears)
+	serving(t, named(c, heldSource), to)
+	serving(t, named(c, source), to)
 	fmt.Println("armed")
 	if who == "the agent" {
 		hosttest.Sysctl(t, "net/ipv4/tcp_tw_reuse", "1")
 	}
-	seen := to.await(t, "a write", from(bpfSource, "net.ipv4.tcp_tw_reuse"))
+	seen := to.await(t, "a write", from(source, "net.ipv4.tcp_tw_reuse"))
 	fmt.Println("writer", seen[len(seen)-1].PID)
 }
 

@@ -39,7 +39,7 @@
     sourceSamples: 20,
     sourceFor: '15m',
     // They are off as long as a better source does their work.
-    sourceFallbacks: ['held-sysctl', 'inotify-sysctl'],
+    sourceFallbacks: ['held-sysctl', 'inotify-sysctl', 'fanotify-procfs'],
     // More than half of a pool is at least two of three; ask for more nodes here. The time is that of a pool's upgrade.
     outlierNodes: 3,
     outlierFor: '1h',
