@@ -20,6 +20,7 @@ type Attributor interface {
 // trace is what an event left behind: who touched what.
 type trace struct {
 	subject string
+	path    string // of the file
 	pid     int
 	at      time.Time
 }
@@ -36,24 +37,25 @@ func (r *runner) traced(h drift.Hint) {
 		return
 	}
 	r.traces = slices.DeleteFunc(r.traces, func(t trace) bool {
-		return h.At.Sub(t.at) > traceLife || t.pid == h.PID && t.subject == h.Subject
+		return h.At.Sub(t.at) > traceLife || t.pid == h.PID && t.subject == h.Subject && t.path == h.Path
 	})
 	if len(r.traces) >= maxTraces {
 		r.traces = slices.Delete(r.traces, 0, 1)
 	}
-	r.traces = append(r.traces, trace{subject: h.Subject, pid: h.PID, at: h.At})
+	r.traces = append(r.traces, trace{subject: h.Subject, path: h.Path, pid: h.PID, at: h.At})
 }
 
-// suspect is the trace that belongs to a subject: the latest of exactly it, else of
-// what is closest above or below. Where an event named no subject, or an area that
-// holds the subject, there must be one process only.
-func (r *runner) suspect(subject string, now time.Time) (trace, bool) {
+// suspect is the trace that belongs to a subject, or to the file that a finding about
+// it was read from: the latest of exactly it, else of what is closest above or below.
+// Where an event named neither, or an area that holds the subject, there must be one
+// process only.
+func (r *runner) suspect(subject, file string, now time.Time) (trace, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var best []trace
 	closest := -1
 	for _, t := range r.traces {
-		c := closeness(t.subject, subject)
+		c := t.closeness(subject, file)
 		if c < 0 || c < closest || now.Sub(t.at) > traceLife {
 			continue
 		}
@@ -67,7 +69,20 @@ func (r *runner) suspect(subject string, now time.Time) (trace, bool) {
 	}
 	last := best[len(best)-1]
 	alone := !slices.ContainsFunc(best, func(t trace) bool { return t.pid != last.pid })
-	return last, alone || last.subject == subject
+	return last, alone || last.subject == subject || last.path == file && file != ""
+}
+
+// closeness of what an event touched to a finding; negative: unrelated. An event of a
+// file that no subject is named after belongs to what was read from that file.
+func (t trace) closeness(subject, file string) int {
+	switch {
+	case t.subject != "" || t.path == "":
+		return closeness(t.subject, subject)
+	case file == "":
+		return -1
+	default:
+		return closeness(t.path, file)
+	}
 }
 
 // closeness of what an event named to a finding's subject; negative: unrelated.
@@ -108,7 +123,11 @@ func (a *Agent) attribute(report drift.Report, now time.Time) {
 		}
 		f.Actor = nil
 		if r := a.runnerOf(f.Condition); r != nil {
-			if t, ok := r.suspect(f.Subject, now); ok {
+			file := ""
+			if f.Of != nil {
+				file = f.Of.Args["file"]
+			}
+			if t, ok := r.suspect(f.Subject, file, now); ok {
 				f.Actor = a.config.Who.Actor(t.pid, t.at)
 			}
 		}

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"os"
 	"sync"
 	"testing"
@@ -56,6 +57,7 @@ func TestWhoIsNamed(t *testing.T) {
 		"exactly it before the area":                {hints: []drift.Hint{{Subject: "/etc/x", PID: 7}, {Subject: "/etc", PID: 8}, {PID: 9}}, want: 7},
 		"no subject, and one process only":          {hints: []drift.Hint{{PID: 7}}, want: 7},
 		"no subject, and one of two processes":      {hints: []drift.Hint{{PID: 7}, {PID: 8}}},
+		"not who touched a file of something else":  {hints: []drift.Hint{{Path: "/etc/other", PID: 7}}},
 		"the agent itself is nobody":                {hints: []drift.Hint{{Subject: "/etc/x", PID: os.Getpid()}}},
 		"an event without a process changes nobody": {hints: []drift.Hint{{Subject: "/etc/x", PID: 7}, {Subject: "/etc/x"}}, want: 7},
 	} {
@@ -131,6 +133,36 @@ func TestOldTraces(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := b.actor("x"); got != 0 {
+			t.Errorf("it was %d", got)
+		}
+	})
+}
+
+// fromFile is a check whose finding was read from a file.
+type fromFile struct{ check }
+
+func (c fromFile) Observe(ctx context.Context, only []string) drift.Observation {
+	o := c.check.Observe(ctx, only)
+	for i := range o.Findings {
+		o.Findings[i].Args = map[string]string{"file": "/etc/file"}
+	}
+	return o
+}
+
+// A finding that was read from a file is the work of who changed the file.
+func TestWhoChangedTheFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, who := newHost(), &people{}
+		b := start(t, agent.Config{Set: agent.Set{Policy: policy("a"), Checks: []agent.Built{{Check: fromFile{check{"a", h}}, Key: "1"}}}, Who: who})
+		defer b.stop()
+		synctest.Wait()
+		h.set("maxPods", true)
+		h.source().Hint(drift.Hint{Path: "/etc/other", PID: 6})
+		h.source().Hint(drift.Hint{Path: "/etc/file", PID: 7})
+		h.source().Hint(drift.Hint{Path: "/etc/more", PID: 8})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := b.actor("maxPods"); got != 7 {
 			t.Errorf("it was %d", got)
 		}
 	})

@@ -20,6 +20,7 @@ type Hint struct {
 	Source  string // lower-kebab-case: "netconf"
 	Subject string // in the terms of findings; "" is all of the check
 	PID     int    // who did it; 0 is unknown
+	Path    string // of the file that changed, printable; "" is unknown
 	At      time.Time
 	Early   bool // the event comes before the change: look again a moment later, too
 	Armed   bool // the source listens from now on: look at all, reusing what is still as it was

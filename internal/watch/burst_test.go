@@ -103,6 +103,9 @@ func TestBurstKeepsWhoDidIt(t *testing.T) {
 			{Source: "s", Subject: "/b", At: start},
 			{Source: "s", Subject: "/open", At: start},
 		}
+		for i := range want {
+			want[i].Path = want[i].Subject
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if diff := cmp.Diff(want, to.hints); diff != "" {

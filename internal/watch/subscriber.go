@@ -17,10 +17,11 @@ const (
 	burstPaths = 16
 )
 
-// cause is who changed something, and when.
+// cause is who changed what, and when.
 type cause struct {
-	pid int
-	at  time.Time
+	pid  int
+	at   time.Time
+	path string
 }
 
 // subscriber is one check's subscription with the state of its burst. The
@@ -90,7 +91,7 @@ func (s *subscriber) hint(path string, pid int) {
 			return
 		}
 	}
-	by := cause{pid, time.Now()}
+	by := cause{pid, time.Now(), path}
 	_, all := s.pending[""]
 	switch {
 	case s.timer == nil:
@@ -117,7 +118,7 @@ func (s *subscriber) wait(subject string, by cause) {
 
 func (s *subscriber) send(subject string, by cause) {
 	s.sent[subject] = true
-	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, PID: by.pid, At: by.at})
+	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, PID: by.pid, Path: drift.Printable(by.path), At: by.at})
 }
 
 // lost says that events were dropped, at once.
