@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -87,7 +88,7 @@ func (s *session) timely(seen map[string]drift.Look) map[string]drift.Look {
 
 // changedPackage tells whether the package is of another version than recorded.
 func (s *session) changedPackage(name string) bool {
-	installed, err := s.inventory.Look(s.host)
+	installed, err := s.inventory.Look(context.Background(), s.host) // mostly it has been read just before
 	p, there := installed.Packages[name]
 	was := components.RecordedVersion(s.baseline.Scope(components.Name), name)
 	return err == nil && there && was != "" && was != components.VersionOf(p)

@@ -28,9 +28,10 @@ const (
 
 // owned is what the package manager installed of the protected files.
 type owned struct {
-	seen  packages.Snapshot
-	fault *fault
-	known bool // there is a database, and it was read
+	seen   packages.Snapshot
+	fault  *fault
+	unread *fault // the database is of a format that is not read
+	known  bool   // there is a database, and it was read
 
 	intact func(path string) string // nil: nobody asks
 }
@@ -39,12 +40,13 @@ func (s *scene) lookAtOwned(ctx context.Context, inventory *packages.Inventory) 
 	if inventory == nil {
 		return
 	}
-	seen, err := inventory.Look(s.root)
+	seen, err := inventory.Look(ctx, s.root)
 	switch {
 	case errors.Is(err, packages.ErrRPM):
+		s.owned.unread = &fault{err.Error(), "compare rpm -qa with a node of the same image"}
 		return
 	case err != nil:
-		s.owned.fault = faultOf(packages.DpkgStatus, err)
+		s.owned.fault = faultOf(packages.DatabaseOf(s.root), err)
 		return
 	}
 	s.owned.seen, s.owned.known = seen, true
@@ -84,6 +86,10 @@ func (s *scene) transactions(operation string, absorb bool) (findings []drift.Fi
 				gaps = append(gaps, drift.Gap{Operation: operation, Subject: subject, Reason: f.reason, Hint: f.hint})
 			}
 		}
+	}
+	// On a host whose database is not read the versions that the Node tells have to do.
+	if f := s.owned.unread; f != nil && s.own.KubeletVersion == "" {
+		gaps = append(gaps, drift.Gap{Operation: operation, Subject: packagesSubject, Reason: f.reason, Hint: f.hint})
 	}
 	for _, name := range s.owned.seen.Names() {
 		was, now := RecordedVersion(s.recorded, name), VersionOf(s.owned.seen.Packages[name])

@@ -20,7 +20,9 @@ func (c *Check) WatchedDirectories() []string {
 		}
 	}
 	if c.inventory != nil {
-		s.noteFile(packages.DpkgStatus)
+		for _, name := range packages.Files(c.root) {
+			s.noteFile(name)
+		}
 	}
 	for _, p := range s.processes {
 		if p != nil && p.Exe != "" {

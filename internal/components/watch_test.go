@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/hosttest"
+	"github.com/nodeguard/nodeguard/internal/packages"
 	"github.com/nodeguard/nodeguard/internal/units"
 )
 
@@ -232,6 +234,17 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 		stop()
 		if now, exceeded := before.Exceeded(t); i > 0 && exceeded { // the first opens what the runtime keeps
 			t.Errorf("held %+v, were %+v", now, before)
+		}
+	}
+}
+
+// Where the package manager keeps what it has installed, changes are heard of.
+func TestPackagesAreWatched(t *testing.T) {
+	for _, database := range []string{"/var/lib/dpkg/status", "/usr/lib/sysimage/rpm/rpmdb.sqlite"} {
+		_, root := plant(t, tree{database: "x"})
+		got := New(root, compareAll, nil).WithPackages(packages.NewInventory(nil)).WatchedDirectories()
+		if !slices.Contains(got, path.Dir(database)) {
+			t.Errorf("%s is not among %q", path.Dir(database), got)
 		}
 	}
 }

@@ -4,25 +4,17 @@ import (
 	"errors"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/rpm"
 )
-
-// rpmDatabases are where rpm keeps its database since 4.16, and rpmOthers what it
-// kept before and elsewhere, which takes its library to read.
-var (
-	rpmDatabases = [...]string{"/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite"}
-	rpmOthers    = [...]string{"/var/lib/rpm/Packages", "/var/lib/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packages"}
-)
-
-var errBeingWritten = errors.New("the database is being written")
 
 // rpmPackages are the names that rpm keeps.
 func (l *look) rpmPackages() *table {
-	for _, name := range rpmDatabases {
+	for _, name := range rpm.Databases() {
 		l.noteFile(name)
 		installed, err := l.rpmNames(name)
 		switch {
 		case gone(err):
-		case errors.Is(err, errBeingWritten):
+		case errors.Is(err, rpm.ErrBeingWritten):
 			return faulty("package", &fault{name + ": " + err.Error(), "look again when rpm has ended"})
 		case err != nil:
 			return faulty("package", &fault{name + ": " + drift.Printable(err.Error()), "compare rpm -qa with a node of the same image"})
@@ -30,7 +22,7 @@ func (l *look) rpmPackages() *table {
 			return packageTable(installed)
 		}
 	}
-	for _, name := range rpmOthers {
+	for _, name := range rpm.Others() {
 		if l.noteFile(name); l.root.Exists(name) {
 			return faulty("package", &fault{name + ": a format of rpm's database that is not read", "compare rpm -qa with a node of the same image"})
 		}
@@ -44,8 +36,8 @@ func (l *look) rpmNames(name string) (map[string]bool, error) {
 		return nil, err
 	}
 	// What was written last may still be in the log beside the database.
-	if log, err := l.root.Stat(name + "-wal"); err == nil && log.Size > 0 {
-		return nil, errBeingWritten
+	if log, err := l.root.Stat(rpm.Log(name)); err == nil && log.Size > 0 {
+		return nil, rpm.ErrBeingWritten
 	}
 	if value, ok := l.memory.recall(name, stampOf(e)).(map[string]bool); ok {
 		return value, nil

@@ -19,12 +19,6 @@ const (
 	MaxStatus = 64 << 20
 )
 
-// rpmDatabases are where rpm keeps its database; reading one takes its library.
-var rpmDatabases = [...]string{
-	"/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite",
-	"/var/lib/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages",
-}
-
 // ErrRPM means that the host's packages are in a database that is not read.
 var ErrRPM = errors.New("rpm's database is not read")
 
@@ -59,12 +53,10 @@ func (d *Database) Installed(root *host.Root) (map[string]string, error) {
 }
 
 func withoutDpkg(root *host.Root) error {
-	for _, name := range rpmDatabases {
-		if root.Exists(name) {
-			return ErrRPM
-		}
+	if rpmDatabase(root) == "" && otherDatabase(root) == "" {
+		return nil
 	}
-	return nil
+	return ErrRPM
 }
 
 // ParseDpkg reads dpkg's status file: the versions of the packages whose files are

@@ -24,15 +24,21 @@ type dpkgReader struct {
 }
 
 func newDpkgReader(root *host.Root, below []string) *dpkgReader {
-	r := &dpkgReader{root: root, below: map[string]bool{}}
-	r.seen = Snapshot{Packages: map[string]Package{}, files: map[string]File{}, aliases: aliasesOf(root)}
-	for _, path := range below {
-		r.below[r.seen.unaliased(path)] = true
+	r := &dpkgReader{root: root}
+	r.seen, r.below = scope(root, below)
+	return r
+}
+
+// scope is a snapshot of nothing yet, and the paths that count without links on the way.
+func scope(root *host.Root, paths []string) (seen Snapshot, below map[string]bool) {
+	seen, below = Snapshot{Packages: map[string]Package{}, files: map[string]File{}, aliases: aliasesOf(root)}, map[string]bool{}
+	for _, path := range paths {
+		below[seen.unaliased(path)] = true
 		if to, err := root.Resolve(path); err == nil {
-			r.below[to] = true
+			below[to] = true
 		}
 	}
-	return r
+	return seen, below
 }
 
 // all reads what belongs to the packages of the status file.
@@ -42,17 +48,13 @@ func (r *dpkgReader) all(status []byte) error {
 			continue
 		}
 		for _, c := range p.conffiles {
-			r.add(p, c.path, File{Package: p.name, Config: true, md5: c.md5})
+			r.add(p, c.path, File{Package: p.name, Config: true, digest: c.md5, algorithm: dpkgDigest})
 		}
 		if err := r.sums(p); err != nil {
 			return err
 		}
 	}
-	for name, p := range r.seen.Packages {
-		slices.Sort(p.Files)
-		p.Files = slices.Compact(p.Files)
-		r.seen.Packages[name] = p
-	}
+	r.seen.settle()
 	return nil
 }
 
@@ -60,7 +62,7 @@ func (r *dpkgReader) all(status []byte) error {
 // in the name.
 func (r *dpkgReader) sums(p stanza) error {
 	var data []byte
-	err := error(fs.ErrNotExist)
+	err := fs.ErrNotExist
 	for _, name := range []string{p.name + ":" + p.architecture, p.name} {
 		if data, err = r.root.ReadFile(dpkgInfo+"/"+name+".md5sums", maxSums); !errors.Is(err, fs.ErrNotExist) {
 			break
@@ -75,7 +77,7 @@ func (r *dpkgReader) sums(p stanza) error {
 	for line := range bytes.Lines(data) {
 		sum, path, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte("  "))
 		if ok && r.counts(path) {
-			r.add(p, "/"+string(path), File{Package: p.name, md5: string(sum)})
+			r.add(p, "/"+string(path), File{Package: p.name, digest: string(sum), algorithm: dpkgDigest})
 		}
 	}
 	return nil
@@ -97,11 +99,29 @@ func (r *dpkgReader) add(p stanza, path string, f File) {
 	if !r.counts([]byte(strings.TrimPrefix(path, "/"))) {
 		return
 	}
-	path = r.seen.unaliased(path)
-	if _, known := r.seen.files[path]; !known || f.Config {
-		r.seen.files[path] = f
+	if before, known := r.seen.Owner(path); known && !f.Config {
+		f = before
 	}
+	r.seen.add(p.name, path, f)
 	owned := r.seen.Packages[p.name]
-	owned.Version, owned.Files = p.version, append(owned.Files, path)
+	owned.Version = p.version
 	r.seen.Packages[p.name] = owned
+}
+
+// add notes a file of a package.
+func (s Snapshot) add(name, path string, f File) {
+	path = s.unaliased(path)
+	s.files[path] = f
+	owned := s.Packages[name]
+	owned.Files = append(owned.Files, path)
+	s.Packages[name] = owned
+}
+
+// settle sorts the files of all packages, each once.
+func (s Snapshot) settle() {
+	for name, p := range s.Packages {
+		slices.Sort(p.Files)
+		p.Files = slices.Compact(p.Files)
+		s.Packages[name] = p
+	}
 }

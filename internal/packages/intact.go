@@ -2,8 +2,9 @@ package packages
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // it is what dpkg keeps of its files
+	"crypto/md5" //nolint:gosec // it is what dpkg and old packages keep of their files
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -14,9 +15,21 @@ import (
 )
 
 // sums are the digests of files, as long as nothing touches them.
-type sums map[host.Entry]digests
+type sums map[content]digests
 
-type digests struct{ md5, sha256 string }
+// content is that of a file, with the algorithm of its package's digest.
+type content struct {
+	entry     host.Entry
+	algorithm string
+}
+
+type digests struct{ own, sha256 string }
+
+// dpkgDigest is what dpkg keeps of its files.
+const dpkgDigest = "MD5"
+
+// hashes are the algorithms that package managers use.
+var hashes = map[string]func() hash.Hash{"MD5": md5.New, "SHA-256": sha256.New, "SHA-384": sha512.New384, "SHA-512": sha512.New}
 
 // maxSumsKept bounds what is remembered: an upgrade of all that is protected.
 const maxSumsKept = 1_000
@@ -31,20 +44,21 @@ func (i *Inventory) Intact(ctx context.Context, root *host.Root, path string, f 
 	if err != nil {
 		return false, err
 	}
+	c := content{e, f.algorithm}
 	i.mu.Lock()
-	d, known := i.sums[e]
+	d, known := i.sums[c]
 	i.mu.Unlock()
 	if !known {
-		if d, err = read(ctx, root, path); err != nil {
+		if d, err = read(ctx, root, path, f.algorithm); err != nil {
 			return false, err
 		}
-		i.remember(e, d)
+		i.remember(c, d)
 	}
-	return d.md5 == f.md5 && (sha256 == "" || d.sha256 == sha256), nil
+	return d.own == f.digest && (sha256 == "" || d.sha256 == sha256), nil
 }
 
-func (i *Inventory) remember(e host.Entry, d digests) {
-	if time.Since(e.Changed) < settled {
+func (i *Inventory) remember(c content, d digests) {
+	if time.Since(c.entry.Changed) < settled {
 		return
 	}
 	i.mu.Lock()
@@ -52,16 +66,20 @@ func (i *Inventory) remember(e host.Entry, d digests) {
 	if len(i.sums) >= maxSumsKept {
 		clear(i.sums)
 	}
-	i.sums[e] = d
+	i.sums[c] = d
 }
 
-func read(ctx context.Context, root *host.Root, path string) (digests, error) {
+func read(ctx context.Context, root *host.Root, path, algorithm string) (digests, error) {
+	own, known := hashes[algorithm]
+	if !known {
+		return digests{}, fmt.Errorf("%s: its package's digest is of %s, which is not known", path, algorithm)
+	}
 	f, err := root.OpenFile(path)
 	if err != nil {
 		return digests{}, err
 	}
 	defer f.Close()
-	one, two := md5.New(), sha256.New() //nolint:gosec // it is what dpkg keeps of its files
+	one, two := own(), sha256.New()
 	if _, err := io.Copy(io.MultiWriter(one, two), until{ctx, host.Content(f)}); err != nil {
 		return digests{}, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"maps"
@@ -9,12 +10,14 @@ import (
 	"sync"
 
 	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/rpm"
 )
 
 // Inventory is what the host's package manager installed at or below some paths, and
 // as what. It is read again only when the package manager's database changed.
 type Inventory struct {
 	below []string
+	rpm   rpm.Reader
 
 	mu    sync.Mutex
 	state State
@@ -28,12 +31,6 @@ func NewInventory(below []string) *Inventory { return &Inventory{below: below, s
 
 // Covers tells whether the inventory is that of exactly these paths.
 func (i *Inventory) Covers(below []string) bool { return i != nil && slices.Equal(i.below, below) }
-
-// State tells whether the database is what it was. It can be compared.
-type State struct {
-	entry host.Entry
-	none  bool
-}
 
 // Snapshot is the inventory at one time. It must not be changed.
 type Snapshot struct {
@@ -50,20 +47,15 @@ type Package struct {
 
 // File is what the package manager knows of a file.
 type File struct {
-	Package string
-	Config  bool // there to be edited
-	md5     string
-}
-
-// StateOf looks at the database.
-func StateOf(root *host.Root) State {
-	e, err := root.Stat(DpkgStatus)
-	return State{e, err != nil}
+	Package   string
+	Config    bool // there to be edited
+	digest    string
+	algorithm string // as crypto names it
 }
 
 // Look returns the inventory as it is now. Where there is no package manager it is
 // empty; with one whose database is not read it fails with ErrRPM.
-func (i *Inventory) Look(root *host.Root) (Snapshot, error) {
+func (i *Inventory) Look(ctx context.Context, root *host.Root) (Snapshot, error) {
 	if i == nil {
 		return Snapshot{}, nil
 	}
@@ -73,19 +65,25 @@ func (i *Inventory) Look(root *host.Root) (Snapshot, error) {
 	if i.read && now == i.state {
 		return i.seen, nil
 	}
-	status, err := root.ReadFile(DpkgStatus, MaxStatus)
+	seen, err := i.lookAtDpkg(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Snapshot{}, withoutDpkg(root)
+		seen, err = i.lookAtRPM(ctx, root)
 	}
+	if err != nil || seen.Packages == nil {
+		return Snapshot{}, err
+	}
+	i.state, i.seen, i.read = now, seen, true
+	return seen, nil
+}
+
+// lookAtDpkg fails with fs.ErrNotExist where dpkg has no database.
+func (i *Inventory) lookAtDpkg(root *host.Root) (Snapshot, error) {
+	status, err := root.ReadFile(DpkgStatus, MaxStatus)
 	if err != nil {
 		return Snapshot{}, err
 	}
 	r := newDpkgReader(root, i.below)
-	if err := r.all(status); err != nil {
-		return Snapshot{}, err
-	}
-	i.state, i.seen, i.read = now, r.seen, true
-	return i.seen, nil
+	return r.seen, r.all(status)
 }
 
 // Owner is what the package manager knows of the file at the path.

@@ -40,11 +40,11 @@ func (c *comparison) owned() {
 	if c.inventory == nil || len(c.findings) == 0 {
 		return
 	}
-	snapshot, err := c.inventory.Look(c.root)
-	if err != nil {
+	c.busy = packages.Busy(c.root)
+	snapshot, err := c.inventory.Look(c.ctx, c.root)
+	if err != nil && !c.busy {
 		return
 	}
-	c.busy = packages.Busy(c.root)
 	c.findings = slices.DeleteFunc(c.findings, func(f drift.Finding) bool {
 		if !c.unsure(f, snapshot) {
 			return false
@@ -141,10 +141,10 @@ func (c *comparison) file(subject, was, now string, s packages.Snapshot) (name s
 	}
 }
 
-// setAside is the package whose configuration file dpkg put aside: the new one that
+// setAside is the package whose configuration file the package manager put aside: the new one that
 // nobody wanted, or the old one that was replaced.
 func (c *comparison) setAside(at, sum string, s packages.Snapshot) string {
-	for _, suffix := range []string{".dpkg-dist", ".dpkg-new"} {
+	for _, suffix := range []string{".dpkg-dist", ".dpkg-new", ".rpmnew"} {
 		if name, cut := strings.CutSuffix(at, suffix); cut {
 			f, owned := s.Owner(name)
 			if intact, err := c.inventory.Intact(c.ctx, c.root, at, f, sum); owned && f.Config && err == nil && intact {
@@ -152,7 +152,7 @@ func (c *comparison) setAside(at, sum string, s packages.Snapshot) string {
 			}
 		}
 	}
-	for _, suffix := range []string{".dpkg-old", ".dpkg-bak"} {
+	for _, suffix := range []string{".dpkg-old", ".dpkg-bak", ".rpmsave", ".rpmorig"} {
 		if name, cut := strings.CutSuffix(at, suffix); cut {
 			if f, owned := s.Owner(name); owned && f.Config && parseValue(c.recorded[name]).get("sha256") == sum {
 				return f.Package

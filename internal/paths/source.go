@@ -74,7 +74,9 @@ func (c *Check) trees() []watch.Tree {
 		}
 	}
 	if c.inventory != nil {
-		out = append(out, watch.Tree{Path: packages.DpkgStatus})
+		for _, name := range packages.Files(c.root) {
+			out = append(out, watch.Tree{Path: name})
+		}
 	}
 	return out
 }
@@ -89,7 +91,7 @@ func (r Rule) enters(rel string) bool {
 // subject tells what a changed path is in terms of findings, and whether any rule
 // counts it.
 func (c *Check) subject(name string) (string, bool) {
-	if name == packages.DpkgStatus {
+	if packages.IsFile(name) {
 		return name, true
 	}
 	for _, r := range c.rules {

@@ -34,6 +34,6 @@ func (c *Check) awaitPackages(ctx context.Context, to drift.Sink) {
 			case <-time.After(askEvery):
 			}
 		}
-		to.Hint(drift.Hint{Source: source, Subject: packages.DpkgStatus, At: time.Now()})
+		to.Hint(drift.Hint{Source: source, Subject: packages.DatabaseOf(c.root), At: time.Now()})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,10 @@ func TestAChildReads(t *testing.T) {
 	if got, err := new(Reader).Names(t.Context(), anyRoot(t), open(t, "testdata/rpmdb.sqlite")); err == nil {
 		t.Errorf("read %d names without one", len(got))
 	}
+	root, _ := rpmRoot(t)
+	if got, err := new(Reader).Owners(t.Context(), root, Databases()[0], []string{"/usr/bin"}); err == nil {
+		t.Errorf("read %d owners without one", len(got))
+	}
 }
 
 // A reader that fails once is as good as new.
@@ -155,24 +160,33 @@ func answers(all ...answer) func(any) error {
 	}
 }
 
+// taken are the names of what is collected.
+func taken(next func(any) error) (names []string, err error) {
+	err = collect(next, func(p Package) error {
+		names = append(names, p.Name)
+		return errorIf(len(names) > maxPackages, errTooMany)
+	})
+	return names, err
+}
+
 func TestCollect(t *testing.T) {
-	some := answer{Packages: []Package{{"a"}, {"b"}, {"a"}}}
-	if got, err := collect(answers(some, answer{End: true})); err != nil || len(got) != 2 {
+	some := answer{Packages: []Package{{Name: "a"}, {Name: "b"}}}
+	if got, err := taken(answers(some, some, answer{End: true})); err != nil || len(got) != 4 {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got, err := collect(answers(some)); got != nil || !errors.Is(err, errEnded) {
-		t.Errorf("half of it: %v, %v", got, err)
+	if _, err := taken(answers(some)); !errors.Is(err, errEnded) {
+		t.Errorf("half of it: %v", err)
 	}
-	if got, err := collect(answers(some, answer{Error: "page 3", End: true})); got != nil || err == nil || err.Error() != "page 3" {
-		t.Errorf("half of it, and why: %v, %v", got, err)
+	if _, err := taken(answers(some, answer{Error: "page\n3", End: true})); err == nil || strings.ContainsAny(err.Error(), "\n") {
+		t.Errorf("half of it, and why: %v", err)
 	}
 	n := 0
 	endless := func(into any) error {
 		n++
-		*into.(*answer) = answer{Packages: []Package{{fmt.Sprint(n)}}}
+		*into.(*answer) = answer{Packages: []Package{{Name: fmt.Sprint(n)}}}
 		return nil
 	}
-	if _, err := collect(endless); !errors.Is(err, errTooMany) || n > maxPackages+1 {
+	if _, err := taken(endless); !errors.Is(err, errTooMany) || n > maxPackages+1 {
 		t.Errorf("%v after %d", err, n)
 	}
 }

@@ -45,9 +45,18 @@ func openSQLite(from io.ReaderAt) (*sqliteFile, error) {
 	return f, nil
 }
 
-// table calls visit with the columns of each row of the table: text, integers, or
-// nil for anything else.
+// table calls visit with the columns of each row of the table: text, bytes, integers,
+// or nil for anything else.
 func (f *sqliteFile) table(name string, visit func(row []any)) error {
+	root, err := f.root(name)
+	if err != nil {
+		return err
+	}
+	return f.walk(root, 0, visit)
+}
+
+// root is the first page of a table.
+func (f *sqliteFile) root(name string) (uint32, error) {
 	root := uint32(0)
 	err := f.walk(1, 0, func(row []any) {
 		if len(row) >= 4 && row[0] == "table" && row[1] == name {
@@ -57,9 +66,9 @@ func (f *sqliteFile) table(name string, visit func(row []any)) error {
 		}
 	})
 	if err != nil || root == 0 {
-		return errors.Join(err, errorIf(root == 0, fmt.Errorf("table %s: %w", name, errSQLite)))
+		return 0, errors.Join(err, errorIf(root == 0, fmt.Errorf("table %s: %w", name, errSQLite)))
 	}
-	return f.walk(root, 0, visit)
+	return root, nil
 }
 
 func errorIf(wrong bool, err error) error {
@@ -71,16 +80,12 @@ func errorIf(wrong bool, err error) error {
 
 // walk visits the rows below a page of a table's tree.
 func (f *sqliteFile) walk(number uint32, depth int, visit func(row []any)) error {
-	if f.budget--; f.budget < 0 || depth > maxSQLiteDepth || number == 0 {
+	if depth > maxSQLiteDepth {
 		return errSQLite
 	}
-	page := make([]byte, f.pageSize)
-	if _, err := f.from.ReadAt(page, int64(number-1)*int64(f.pageSize)); err != nil {
-		return fmt.Errorf("read page %d: %w", number, err)
-	}
-	header := page
-	if number == 1 {
-		header = page[sqliteHeader:]
+	page, header, err := f.page(number)
+	if err != nil {
+		return err
 	}
 	cells := int(binary.BigEndian.Uint16(header[3:]))
 	switch header[0] {
@@ -91,6 +96,28 @@ func (f *sqliteFile) walk(number uint32, depth int, visit func(row []any)) error
 	default:
 		return errSQLite
 	}
+}
+
+// page reads one, and where its own header begins.
+func (f *sqliteFile) page(number uint32) (page, header []byte, err error) {
+	if page, err = f.bytes(number); err != nil {
+		return nil, nil, err
+	}
+	if number == 1 {
+		return page, page[sqliteHeader:], nil
+	}
+	return page, page, nil
+}
+
+func (f *sqliteFile) bytes(number uint32) ([]byte, error) {
+	if f.budget--; f.budget < 0 || number == 0 {
+		return nil, errSQLite
+	}
+	page := make([]byte, f.pageSize)
+	if _, err := f.from.ReadAt(page, int64(number-1)*int64(f.pageSize)); err != nil {
+		return nil, fmt.Errorf("read page %d: %w", number, err)
+	}
+	return page, nil
 }
 
 func (f *sqliteFile) interior(page, header []byte, cells, depth int, visit func(row []any)) error {
@@ -188,6 +215,8 @@ func column(kind int64, value []byte) any {
 	switch {
 	case kind >= 13 && kind%2 == 1:
 		return string(value)
+	case kind >= 12:
+		return value
 	case kind >= 1 && kind <= 6:
 		n := int64(int8(value[0]))
 		for _, b := range value[1:] {

@@ -12,19 +12,17 @@ import (
 // Packages is the name of the task that Read does.
 const Packages = "packages"
 
-// request is what the child is asked: Want is a table of the database, which is the
-// file that is passed to it.
+// request is what the child is asked about the database, which is the file that is
+// passed to it.
 type request struct {
-	Want string `json:"want"`
+	Want  string   `json:"want"`
+	Paths []string `json:"paths,omitempty"`
 }
 
-// names is the index of packages by their names.
-const names = "names"
-
-// Package is one that is installed. What was not asked for is empty.
-type Package struct {
-	Name string `json:"name"`
-}
+const (
+	names  = "names"  // of all packages
+	owners = "owners" // the packages with files at or below the paths, and these
+)
 
 // answer is a part of what the child found; the last one has End.
 type answer struct {
@@ -33,7 +31,7 @@ type answer struct {
 	End      bool      `json:"end,omitempty"`
 }
 
-// atOnce is how many packages an answer has.
+// atOnce is how many packages and files make an answer.
 const atOnce = 256
 
 // Read answers in the child, packages first and how it ended last.
@@ -52,24 +50,40 @@ func Read(_ *os.File, data []byte, tell func(any) error) error {
 }
 
 func read(database *os.File, r request, tell func(any) error) error {
-	if r.Want != names {
+	t := teller{tell: tell}
+	var err error
+	switch r.Want {
+	case names:
+		err = eachName(database, func(name string) { t.add(Package{Name: name}) })
+	case owners:
+		err = eachOwner(database, r.Paths, t.add)
+	default:
 		return fmt.Errorf("nobody knows what %q are", r.Want)
 	}
-	var part answer
-	var untold error
-	flush := func() {
-		if len(part.Packages) > 0 {
-			untold = errors.Join(untold, tell(part))
-			part.Packages = part.Packages[:0]
-		}
+	t.flush()
+	return errors.Join(err, t.untold)
+}
+
+// teller tells packages, some at once.
+type teller struct {
+	tell   func(any) error
+	part   answer
+	files  int
+	untold error
+}
+
+func (t *teller) add(p Package) {
+	t.part.Packages = append(t.part.Packages, p)
+	if t.files += len(p.Files); len(t.part.Packages)+t.files >= atOnce {
+		t.flush()
 	}
-	err := eachName(database, func(name string) {
-		if part.Packages = append(part.Packages, Package{Name: name}); len(part.Packages) == atOnce {
-			flush()
-		}
-	})
-	flush()
-	return errors.Join(err, untold)
+}
+
+func (t *teller) flush() {
+	if len(t.part.Packages) > 0 && t.untold == nil {
+		t.untold = t.tell(t.part)
+	}
+	t.part.Packages, t.files = t.part.Packages[:0], 0
 }
 
 // eachName visits the index of names alone: the packages themselves are a hundred
