@@ -2,10 +2,10 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help check build test lint e2e fuzz bench image clean
+.PHONY: help check build test lint e2e demo fuzz bench bench-scale image clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: build ## Look at this host once and print the report
 	@hack/check.sh
@@ -22,11 +22,17 @@ lint: ## Run golangci-lint, and govulncheck where its database can be reached
 e2e: build ## Run a real cluster, and a real systemd with firewalls, and watch them (needs root)
 	@hack/e2e.sh
 
+demo: build ## Break a node of a real cluster, see who is told what, and repair it (needs root; DEMO=auto asks nothing)
+	@hack/demo.sh
+
 fuzz: ## Run every fuzz target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
 
-bench: ## Run the benchmarks, with ratios against something else in the same run (needs root)
-	@hack/bench.sh
+bench: build ## Measure what is promised beside something known, BENCH=name for one, into docs/benchmarks.md (needs root)
+	@BENCH=$(BENCH) hack/bench.sh
+
+bench-scale: build ## Measure what takes long: 200,000 files, cold caches, 5,000 agents (needs root)
+	@BENCH=$(BENCH) hack/bench.sh --scale
 
 image: ## Write the image for amd64 and arm64 to bin/image (OCI layout, no Docker)
 	@VERSION=$(VERSION) hack/image.sh

@@ -15,7 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-const patience = 30 * time.Second
+// patience is more than the minute for which a condition that turned to and fro is held.
+const patience = 100 * time.Second
 
 // Change is one that drifts, and what is said of it.
 type Change struct {

@@ -51,10 +51,17 @@ func startMachine() int {
 	}
 	defer removeCgroups(name + "-")
 
+	outside, err := network()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the network outside:", err)
+		return 1
+	}
+	defer outside.Close()
+
 	runtime.LockOSThread() // the machine dies with the thread that started it
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), role+"=machine", "NODEGUARD_E2E_NAME="+name)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{outside}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC,
 		Setsid:     true,
@@ -83,6 +90,7 @@ func startMachine() int {
 
 // onMachine brings the cluster up and runs the tests.
 func onMachine(m *testing.M) int {
+	syscall.CloseOnExec(outsideFD)
 	if err := prepareMachine(); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare the machine:", err)
 		return 1

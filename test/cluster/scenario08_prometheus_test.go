@@ -83,8 +83,8 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
-// targets are the endpoints of the Service's metrics port, each with its pod.
-func targets(t *testing.T) string {
+// targets are the endpoints of the Service's metrics port, each with its pod and node.
+func targets(t testing.TB) string {
 	t.Helper()
 	var slices struct {
 		Items []struct {
@@ -94,6 +94,7 @@ func targets(t *testing.T) string {
 			}
 			Endpoints []struct {
 				Addresses []string
+				NodeName  string
 				TargetRef struct{ Name string }
 			}
 		}
@@ -111,7 +112,7 @@ func targets(t *testing.T) string {
 		for _, e := range slice.Endpoints {
 			for _, p := range slice.Ports {
 				if p.Name == "metrics" {
-					groups = append(groups, group{[]string{fmt.Sprintf("%s:%d", e.Addresses[0], p.Port)}, map[string]string{"pod": e.TargetRef.Name}})
+					groups = append(groups, group{[]string{fmt.Sprintf("%s:%d", e.Addresses[0], p.Port)}, map[string]string{"pod": e.TargetRef.Name, "node": e.NodeName}})
 				}
 			}
 		}

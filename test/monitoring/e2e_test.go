@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nodeguard/nodeguard/test/pagerduty"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 func TestFleet(t *testing.T) {
 	f := newFleet(t, 4)
 	f.asks("healthy")
-	if told := f.receiver.seen(func(event) bool { return true }); len(told) > 0 {
+	if told := f.receiver.Seen(func(pagerduty.Event) bool { return true }); len(told) > 0 {
 		t.Errorf("told of a healthy fleet: %+v", told)
 	}
 
@@ -32,20 +34,20 @@ func TestFleet(t *testing.T) {
 	f.set(4, twReuse, "1\n") // waived
 	f.set(4, kubeletConfig, strings.Replace(healthy[kubeletConfig], "110", "250", 1))
 	f.set(4, bootFile, "net.ipv4.ip_forward = 0\n")
-	triggered := f.receiver.wait("ip_forward", of("trigger", "NodeGuardKernelParameterDrift", "ack.net.ip-forward"))
+	triggered := f.receiver.Wait("ip_forward", pagerduty.Of("trigger", "NodeGuardKernelParameterDrift", "ack.net.ip-forward"))
 	f.carriesRecovery(triggered)
-	f.receiver.wait("maxPods", of("trigger", "NodeGuardComponentConfigDrift", "ack.worker.core-params"))
-	f.receiver.wait("an outlier", of("trigger", "NodeGuardBaselineOutlier", ""))
+	f.receiver.Wait("maxPods", pagerduty.Of("trigger", "NodeGuardComponentConfigDrift", "ack.worker.core-params"))
+	f.receiver.Wait("an outlier", pagerduty.Of("trigger", "NodeGuardBaselineOutlier", ""))
 	f.prometheus.answers(t, `count(nodeguard_finding_info{node="n4", waived="true"})`, "1")
 	f.asks("drifted")
-	if told := f.receiver.seen(func(e event) bool { return e.Payload.Component == "ack.net.tcp-tw-reuse" }); len(told) > 0 {
+	if told := f.receiver.Seen(func(e pagerduty.Event) bool { return e.Payload.Component == "ack.net.tcp-tw-reuse" }); len(told) > 0 {
 		t.Errorf("told of what is waived: %+v", told)
 	}
 
 	for _, file := range []string{ipForward, twReuse, kubeletConfig, bootFile} {
 		f.repair(4, file)
 	}
-	resolved := f.receiver.wait("ip_forward is put back", of("resolve", "NodeGuardKernelParameterDrift", "ack.net.ip-forward"))
+	resolved := f.receiver.Wait("ip_forward is put back", pagerduty.Of("resolve", "NodeGuardKernelParameterDrift", "ack.net.ip-forward"))
 	if resolved.DedupKey != triggered.DedupKey || resolved.RoutingKey != triggered.RoutingKey {
 		t.Errorf("triggered %s, resolved %s", triggered.DedupKey, resolved.DedupKey)
 	}
@@ -57,7 +59,7 @@ func TestFleet(t *testing.T) {
 }
 
 // carriesRecovery holds that who is on call needs no other page.
-func (f *fleet) carriesRecovery(e event) {
+func (f *fleet) carriesRecovery(e pagerduty.Event) {
 	f.t.Helper()
 	var known documented
 	decode(f.t, deployed+"mixin/catalogue.json", &known)
@@ -89,7 +91,7 @@ func (f *fleet) tellsRolloutOnce() {
 	for node := 1; node <= 3; node++ {
 		f.set(node, file, "by a rollout\n")
 	}
-	e := f.receiver.wait("a rollout", of("trigger", "NodeGuardMassDrift", operation))
+	e := f.receiver.Wait("a rollout", pagerduty.Of("trigger", "NodeGuardMassDrift", operation))
 	if !strings.Contains(e.Payload.Summary, "on 3 nodes at once") || !strings.HasPrefix(e.Payload.CustomDetails["recovery"], "Stop what changes the nodes") {
 		f.t.Errorf("the event is %+v", e)
 	}
@@ -110,8 +112,8 @@ func (f *fleet) tellsRolloutOnce() {
 			f.t.Fatal(err)
 		}
 	}
-	f.receiver.wait("the rollout is undone", of("resolve", "NodeGuardMassDrift", operation))
-	if told := f.receiver.seen(of("trigger", name, operation)); len(told) > 0 {
+	f.receiver.Wait("the rollout is undone", pagerduty.Of("resolve", "NodeGuardMassDrift", operation))
+	if told := f.receiver.Seen(pagerduty.Of("trigger", name, operation)); len(told) > 0 {
 		f.t.Errorf("told per node: %+v", told)
 	}
 }
@@ -120,12 +122,12 @@ func (f *fleet) tellsRolloutOnce() {
 func (f *fleet) tellsOfAgentThatIsDown() {
 	f.t.Helper()
 	f.agents[0].stop()
-	e := f.receiver.wait("an agent is down", of("trigger", "NodeGuardDown", ""))
+	e := f.receiver.Wait("an agent is down", pagerduty.Of("trigger", "NodeGuardDown", ""))
 	if e.Payload.Source != "n1" || e.Payload.Severity != "warning" || e.RoutingKey != strings.Repeat("2", 32) {
 		f.t.Errorf("the event is %+v", e)
 	}
 	f.startAgent(0, f.agents[0].address)
-	f.receiver.wait("the agent is back", of("resolve", "NodeGuardDown", ""))
+	f.receiver.Wait("the agent is back", pagerduty.Of("resolve", "NodeGuardDown", ""))
 }
 
 // alert is one that Alertmanager knows.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nodeguard/nodeguard/test/pagerduty"
 )
 
 // fast are the thresholds of the mixin in seconds instead of minutes.
@@ -37,7 +39,7 @@ type fleet struct {
 	agents       []*process
 	prometheus   *process
 	alertmanager *process
-	receiver     *receiver
+	receiver     *pagerduty.Receiver
 }
 
 // healthy is a tree of a node in support.
@@ -52,7 +54,7 @@ var healthy = map[string]string{
 }
 
 func newFleet(t *testing.T, nodes int) *fleet {
-	f := &fleet{t: t, binary: binary(t), receiver: newReceiver(t)}
+	f := &fleet{t: t, binary: binary(t), receiver: pagerduty.NewReceiver(t)}
 	dir := t.TempDir()
 	var targets []string
 	for i := range nodes {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,17 @@ func (v view) Verdict() string {
 		}
 	}
 	return "unknown"
+}
+
+// Findings are in the report's order, but what is waived comes last.
+func (v view) Findings() []drift.FindingReport {
+	waived := func(f drift.FindingReport) int {
+		if f.Waiver != nil {
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedStableFunc(slices.Values(v.Report.Findings), func(a, b drift.FindingReport) int { return waived(a) - waived(b) })
 }
 
 // tally is how many findings there are of a severity.

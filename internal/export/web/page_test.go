@@ -75,6 +75,28 @@ func TestPageShowsAll(t *testing.T) {
 	}
 }
 
+// What is to be done comes first, and is counted; what is waived comes last.
+func TestWhatIsWaivedComesLast(t *testing.T) {
+	page := pageOf(t, func(l drift.Language) web.Status {
+		s := drifted(l)
+		pressing := s.Report.Findings[0]
+		pressing.ID, pressing.Waiver, pressing.Severity, pressing.Title = "a1b2", nil, drift.Warning, "to be done"
+		s.Report.Findings = append(s.Report.Findings, pressing)
+		return s
+	}, "/")
+	if first, last := strings.Index(page, "to be done"), strings.Index(page, "IP forwarding turned off"); first < 0 || last < first {
+		t.Errorf("at %d what is to be done, at %d what is waived", first, last)
+	}
+	for _, want := range []string{"Findings (2)", "<strong>1</strong> warning", "<strong>1</strong> waived"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "</strong> critical") {
+		t.Error("what is waived is counted as critical")
+	}
+}
+
 func TestPageInTwoLanguages(t *testing.T) {
 	for path, want := range map[string]string{"/": "IP forwarding turned off", "/?lang=en": "IP forwarding turned off", "/?lang=zh": "关闭 IP 转发", "/?lang=xx": "IP forwarding turned off"} {
 		if page := pageOf(t, drifted, path); !strings.Contains(page, want) {

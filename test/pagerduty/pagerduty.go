@@ -1,6 +1,6 @@
-//go:build e2e
-
-package monitoring
+// Package pagerduty stands for PagerDuty in tests: it takes events of the Events API
+// v2, strictly, and keeps them.
+package pagerduty
 
 import (
 	"encoding/json"
@@ -16,8 +16,11 @@ import (
 	"unicode/utf8"
 )
 
-// event is an event of PagerDuty's Events API v2, with all the fields it has.
-type event struct {
+// patience is for a machine that has other things to do.
+const patience = 90 * time.Second
+
+// Event is an event of PagerDuty's Events API v2, with all the fields it has.
+type Event struct {
 	RoutingKey  string `json:"routing_key"`
 	EventAction string `json:"event_action"`
 	DedupKey    string `json:"dedup_key"`
@@ -45,7 +48,7 @@ type event struct {
 }
 
 // problems are what the API would refuse, or an on-call would miss.
-func (e event) problems(size int) (out []string) {
+func (e Event) problems(size int) (out []string) {
 	wrong := func(is bool, what string) {
 		if is {
 			out = append(out, what)
@@ -68,29 +71,30 @@ func (e event) problems(size int) (out []string) {
 	return out
 }
 
-// receiver stands for PagerDuty: it answers as the API does, and keeps what it got.
-type receiver struct {
+// Receiver stands for PagerDuty: it answers as the API does, and keeps what it got.
+type Receiver struct {
 	*httptest.Server
-	t *testing.T
+	t testing.TB
 
 	mu     sync.Mutex
-	events []event
+	events []Event
 	came   chan struct{} // closed and made anew with each event
 }
 
-func newReceiver(t *testing.T) *receiver {
-	r := &receiver{t: t, came: make(chan struct{})}
+// NewReceiver starts one, until the test ends.
+func NewReceiver(t testing.TB) *Receiver {
+	r := &Receiver{t: t, came: make(chan struct{})}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
 	return r
 }
 
-func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	body, err := io.ReadAll(q.Body)
 	if err != nil {
 		r.t.Error(err)
 	}
-	var e event
+	var e Event
 	strict := json.NewDecoder(strings.NewReader(string(body)))
 	strict.DisallowUnknownFields()
 	problems := []string{}
@@ -117,8 +121,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "message": "Event processed", "dedup_key": e.DedupKey})
 }
 
-// seen are the events so far that match.
-func (r *receiver) seen(match func(event) bool) (out []event) {
+// Seen are the events so far that match.
+func (r *Receiver) Seen(match func(Event) bool) (out []Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.events {
@@ -129,28 +133,28 @@ func (r *receiver) seen(match func(event) bool) (out []event) {
 	return out
 }
 
-// wait returns the first event that matches.
-func (r *receiver) wait(what string, match func(event) bool) event {
+// Wait returns the first event that matches.
+func (r *Receiver) Wait(what string, match func(Event) bool) Event {
 	r.t.Helper()
 	late := time.After(patience)
 	for {
 		r.mu.Lock()
 		came := r.came
 		r.mu.Unlock()
-		if found := r.seen(match); len(found) > 0 {
+		if found := r.Seen(match); len(found) > 0 {
 			return found[0]
 		}
 		select {
 		case <-came:
 		case <-late:
-			r.t.Fatalf("no event within %v: %s; there were %+v", patience, what, r.seen(func(event) bool { return true }))
+			r.t.Fatalf("no event within %v: %s; there were %+v", patience, what, r.Seen(func(Event) bool { return true }))
 		}
 	}
 }
 
-// of matches events of an alert and operation.
-func of(action, alert, operation string) func(event) bool {
-	return func(e event) bool {
+// Of matches events of an alert and operation.
+func Of(action, alert, operation string) func(Event) bool {
+	return func(e Event) bool {
 		return e.EventAction == action && e.Payload.Class == alert && e.Payload.Component == operation
 	}
 }
