@@ -3,13 +3,17 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +22,7 @@ import (
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/components"
+	"github.com/nodeguard/nodeguard/internal/control"
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
 	"github.com/nodeguard/nodeguard/internal/hosttest"
@@ -364,8 +369,9 @@ func TestBaselineOfAnotherMachineIsArchived(t *testing.T) {
 	}
 }
 
-// kills is how often the agent is killed at a point of its start or its work.
-const kills = 30
+// kills is how often the agent is killed at a point of its start or its work;
+// $NODEGUARD_KILLS says another number.
+const kills = 40
 
 func TestKilledAtAnyMoment(t *testing.T) {
 	if !hosttest.Alone(t) {
@@ -379,16 +385,20 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	a.wait(`"msg":"raised"`, "tcp_tw_reuse")
 	a.wait(recorded)
 	a.stop()
-	root := hostRoot(t)
-	stop := flipping(t)
+	root, program := hostRoot(t), builtAgent(t)
+	stopFlipping, stopAccepting := flipping(t), acceptingAll(t, root)
 	damaged := 0
-	for i := range kills {
+	often, err := strconv.Atoi(cmp.Or(os.Getenv("NODEGUARD_KILLS"), strconv.Itoa(kills)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range often {
 		if i%8 == 5 { // so that the next run records it
 			if err := os.Remove(baselineFile); err != nil {
 				t.Fatal(err)
 			}
 		}
-		killedAfter(t, 1+rand.IntN(30), "--config", config)
+		killedAfter(t, program, 1+rand.IntN(30), "--config", config)
 		entries, now, err := journal.Read(root)
 		if err != nil || now > damaged+1 || now > damaged && !endsTorn(t) {
 			t.Errorf("kill %d: %d damaged lines after %d, %v", i, now, damaged, err)
@@ -399,7 +409,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			t.Errorf("kill %d: %v", i, err)
 		}
 	}
-	stop()
+	stopFlipping()
+	stopAccepting()
 	a = startAgent(t, "--config", config, "--web.listen-address", "127.0.0.1:19639")
 	after := reported(t, "net.ipv4.tcp_tw_reuse")
 	a.stop()
@@ -407,7 +418,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cycles := 0
+	cycles, accepted := 0, 0
 	for _, e := range entries {
 		if e.Event == journal.Raised && e.Finding.ID == after.ID && !e.Finding.Since.Equal(after.Since) {
 			t.Errorf("raised at %v, reported since %v", e.Finding.Since, after.Since)
@@ -415,10 +426,13 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		if e.Event == journal.Cleared {
 			cycles++
 		}
+		if e.Event == journal.Accepted {
+			accepted++
+		}
 	}
-	t.Logf("%d raised and cleared, %d damaged lines", cycles, damaged)
-	if cycles < kills/4 {
-		t.Errorf("the agent was killed before it did anything: %d cycles", cycles)
+	t.Logf("%d raised and cleared, %d accepted, %d damaged lines", cycles, accepted, damaged)
+	if cycles < often/4 || accepted == 0 {
+		t.Errorf("the agent was killed before it did anything: %d cycles, %d accepted", cycles, accepted)
 	}
 }
 
@@ -461,11 +475,32 @@ func flipping(t *testing.T) (stop func()) {
 	}
 }
 
-// killedAfter starts an agent and kills it once it has said that many lines.
-func killedAfter(t *testing.T, lines int, args ...string) {
+// acceptingAll changes the kubelet's configuration and has whichever agent runs accept it,
+// again and again.
+func acceptingAll(t *testing.T, root *host.Root) (stop func()) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = append([]string{"nodeguard", "agent", "--standalone", "--profile", "ack", "--baseline-settle", "0", "--web.listen-address", ""}, args...)
+	ctx, cancel := context.WithCancel(t.Context())
+	var accepts sync.WaitGroup
+	accepts.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			hosttest.Write(t, "/", "/var/lib/kubelet/config.yaml", fmt.Sprintf("maxPods: %d\n", 110+i%7))
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+			_, _ = control.Accept(ctx, root, control.AcceptRequest{Reason: "CHG-1"}) // most of the time none answers
+		}
+	})
+	return func() {
+		cancel()
+		accepts.Wait()
+	}
+}
+
+// killedAfter starts an agent and kills it once it has said that many lines.
+func killedAfter(t *testing.T, program string, lines int, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, append([]string{"agent", "--standalone", "--profile", "ack", "--baseline-settle", "0", "--web.listen-address", ""}, args...)...)
 	log, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

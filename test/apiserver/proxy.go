@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Proxy passes requests on to the server and remembers them.
@@ -19,6 +20,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	requests []string
 	refuse   func(http.ResponseWriter, *http.Request) bool
+	delay    func(*http.Request) time.Duration
 	server   *httptest.Server
 }
 
@@ -33,8 +35,13 @@ func (s *Server) NewProxy() (*Proxy, error) {
 	pass.FlushInterval = -1                                                                                           // watches
 	pass.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true} //nolint:gosec // the server is ours
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !p.answered(w, r) {
+		if p.answered(w, r) {
+			return
+		}
+		select {
+		case <-time.After(p.delayOf(r)):
 			pass.ServeHTTP(w, r)
+		case <-r.Context().Done():
 		}
 	}))
 	p.server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
@@ -73,6 +80,23 @@ func (p *Proxy) Refuse(f func(http.ResponseWriter, *http.Request) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = f
+}
+
+// Delay lets f say how long a request waits before it is passed on; nil: none does.
+func (p *Proxy) Delay(f func(*http.Request) time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = f
+}
+
+func (p *Proxy) delayOf(r *http.Request) time.Duration {
+	p.mu.Lock()
+	f := p.delay
+	p.mu.Unlock()
+	if f == nil {
+		return 0
+	}
+	return f(r)
 }
 
 // Requests are the kinds of all requests so far.
