@@ -626,3 +626,40 @@ func TestArmed(t *testing.T) {
 		}
 	})
 }
+
+// slow is a check that takes its time.
+type slow struct {
+	check
+	takes time.Duration
+}
+
+func (s slow) Observe(ctx context.Context, only []string) drift.Observation {
+	time.Sleep(s.takes)
+	return s.check.Observe(ctx, only)
+}
+
+// A storm of hints keeps a slow check busy for a quarter of the time; what was hinted
+// last is seen soon after its end.
+func TestStormOfHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		b := start(t, agent.Config{Set: agent.Set{Policy: policy("a"), Checks: []agent.Built{{Check: slow{check{"a", h}, 100 * time.Millisecond}, Key: "1"}}}})
+		defer b.stop()
+		time.Sleep(5 * time.Second)
+		before := len(h.asked())
+		for range 10_000 {
+			h.source().Hint(drift.Hint{Source: "fake"})
+			time.Sleep(time.Millisecond)
+		}
+		if looks := len(h.asked()) - before; looks < 20 || looks > 26 {
+			t.Errorf("%d looks of 100 ms in 10 s", looks)
+		}
+		h.set("x", true)
+		h.source().Hint(drift.Hint{Source: "fake"})
+		time.Sleep(600 * time.Millisecond)
+		synctest.Wait()
+		if got := b.status("Drift-a"); got != drift.True {
+			t.Errorf("600 ms after the storm it is %q", got)
+		}
+	})
+}
