@@ -71,10 +71,10 @@ func TestWhoDidIt(t *testing.T) {
 		dir := t.TempDir()
 		hosttest.Write(t, dir, "etc/kubernetes/x", "a")
 		to, _ := run(t, fanotify.open(t, dir), whole("/etc/kubernetes"))
-		pid := by(t, dir, nil, "exec mkdir -p etc/kubernetes/new/deep")
+		pid := by(t, dir, nil, "exec mkdir etc/kubernetes/new")
 		to.until(t, "hint of a directory", to.said("/etc/kubernetes/new", pid))
-		pid = by(t, dir, nil, ": > etc/kubernetes/new/deep/f")
-		to.until(t, "hint of a file in it", to.said("/etc/kubernetes/new/deep/f", pid))
+		pid = by(t, dir, nil, ": > etc/kubernetes/new/f")
+		to.until(t, "hint of a file in it", to.said("/etc/kubernetes/new/f", pid))
 	})
 	t.Run("each one's own", func(t *testing.T) {
 		dir := t.TempDir()
