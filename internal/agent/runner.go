@@ -121,13 +121,6 @@ func (a *Agent) observe(ctx context.Context, r *runner, only []string, now time.
 // hangs is a deadline that the loop's own always comes before.
 const hangs = 365 * 24 * time.Hour
 
-// Under a storm of hints a check looks for a quarter of the time: it rests for three
-// times as long as it looked, which is nothing where a look takes milliseconds.
-const (
-	restAfter   = 3
-	longestRest = 2 * time.Second
-)
-
 // take keeps an answer, unless it came after its deadline: then only the check
 // is free again, and is looked with anew.
 func (a *Agent) take(r result) {
@@ -142,9 +135,6 @@ func (a *Agent) take(r result) {
 
 func (a *Agent) answer(r *runner, look drift.Look) {
 	r.look, r.answered = look, true
-	if rest := time.Now().Add(min(restAfter*look.Took, longestRest)); rest.After(r.quiet) {
-		r.quiet = rest
-	}
 	r.stats.passed(look, time.Now())
 	a.stats.changed = true
 }

@@ -155,8 +155,8 @@ func TestCapabilities(t *testing.T) {
 			dir := t.TempDir()
 			hosttest.Write(t, dir, "etc/kubernetes/x", "a")
 			to, _ := run(t, fanotify.open(t, dir), whole("/etc/kubernetes"))
-			names, why, short := strings.Cut(strings.TrimPrefix(c.mode, "event "), "; ")
-			if names = "event"; short {
+			names := "event"
+			if _, why, short := strings.Cut(strings.TrimPrefix(c.mode, "event "), "; "); short {
 				names = "off " + strings.TrimSuffix(why, ": changes come without names")
 			}
 			if !slices.Equal(to.modes, []string{c.mode}) || !slices.Equal(to.names, []string{names}) {

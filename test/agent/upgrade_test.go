@@ -81,10 +81,10 @@ func TestUpgradeIsOneFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.runs(t, "v1.31.1")
+	c.runs(t, "v1.36.1")
 	stop := c.agent(t)
 	c.settled(t)
-	holds(t, "the version", knows("v1.31.1"))
+	holds(t, "the version", knows("v1.36.1"))
 
 	// The files of the new version are there before it says so.
 	upgrade := func() {
@@ -92,11 +92,11 @@ func TestUpgradeIsOneFinding(t *testing.T) {
 		write(t, "/var/lib/kubelet/pki/new.crt", "x")
 		c.sees(t, "KubernetesPathDrift", corev1.ConditionTrue, kubeletYAML, "/var/lib/kubelet/pki is new dir")
 		c.sees(t, "ComponentConfigDrift", corev1.ConditionTrue, "maxPods")
-		c.runs(t, "v1.31.2")
+		c.runs(t, "v1.36.2")
 		c.sees(t, "KubernetesPathDrift", corev1.ConditionFalse)
 	}
 	upgrade()
-	const told = "kubelet release is v1.31.2, supported v1.31.1 (ack.worker.self-upgrade-components, with 3 more changes)"
+	const told = "kubelet release is v1.36.2, supported v1.36.1 (ack.worker.self-upgrade-components, with 3 more changes)"
 	first := c.sees(t, "ComponentConfigDrift", corev1.ConditionTrue, told)
 	if strings.Contains(first.Message, "maxPods") || len(first.Message) > 1024 {
 		t.Errorf("%s", first.Message)
@@ -127,7 +127,7 @@ func TestUpgradeIsOneFinding(t *testing.T) {
 	// Rolled back, all of it is over.
 	write(t, kubeletYAML, string(before))
 	run(t, "rm", "-r", "/var/lib/kubelet/pki", "/var/lib/kubelet/other.kubeconfig")
-	c.runs(t, "v1.31.1")
+	c.runs(t, "v1.36.1")
 	c.sees(t, "ComponentConfigDrift", corev1.ConditionFalse)
 	c.sees(t, "KubernetesPathDrift", corev1.ConditionFalse)
 	holds(t, "no upgrade", func(b *baseline.Baseline) bool { return b.Upgrade == nil })
@@ -141,7 +141,7 @@ func TestUpgradeIsOneFinding(t *testing.T) {
 	}
 	c.sees(t, "ComponentConfigDrift", corev1.ConditionFalse)
 	c.sees(t, "KubernetesPathDrift", corev1.ConditionFalse)
-	accepted := holds(t, "what was accepted", func(b *baseline.Baseline) bool { return knows("v1.31.2")(b) && b.Upgrade == nil })
+	accepted := holds(t, "what was accepted", func(b *baseline.Baseline) bool { return knows("v1.36.2")(b) && b.Upgrade == nil })
 	if _, all := accepted.Scope("paths")["/var/lib/kubelet/pki/new.crt"]; !all {
 		t.Error("what is in the new directory was not accepted with it")
 	}
@@ -150,7 +150,7 @@ func TestUpgradeIsOneFinding(t *testing.T) {
 		t.Errorf("%s", after.Message)
 	}
 	stop()
-	if upgrades := journalled(t, journal.Upgraded); len(upgrades) == 0 || !strings.Contains(strings.Join(upgrades, "\n"), "kubelet release v1.31.1 -> v1.31.2, with 3 subjects") {
+	if upgrades := journalled(t, journal.Upgraded); len(upgrades) == 0 || !strings.Contains(strings.Join(upgrades, "\n"), "kubelet release v1.36.1 -> v1.36.2, with 3 subjects") {
 		t.Errorf("the journal does not tell: %q", upgrades)
 	}
 }
@@ -161,24 +161,24 @@ func TestUpgradeIsAbsorbed(t *testing.T) {
 		return
 	}
 	c := newCluster(t)
-	c.runs(t, "v1.31.1")
+	c.runs(t, "v1.36.1")
 	stop := c.agent(t, "--profile", "upstream")
 	c.settled(t)
-	holds(t, "the version", knows("v1.31.1"))
+	holds(t, "the version", knows("v1.36.1"))
 	write(t, kubeletYAML, "kind: KubeletConfiguration\nmaxPods: 250\n")
 	c.sees(t, "KubernetesPathDrift", corev1.ConditionTrue, kubeletYAML)
 	c.sees(t, "ComponentConfigDrift", corev1.ConditionTrue, "maxPods")
-	c.runs(t, "v1.31.2")
+	c.runs(t, "v1.36.2")
 	c.sees(t, "KubernetesPathDrift", corev1.ConditionFalse)
 	c.sees(t, "ComponentConfigDrift", corev1.ConditionFalse)
 	holds(t, "the upgrade", func(b *baseline.Baseline) bool {
-		return knows("v1.31.2")(b) && b.Scope("components")["kubelet config maxPods"] == "250" && b.Upgrade == nil
+		return knows("v1.36.2")(b) && b.Scope("components")["kubelet config maxPods"] == "250" && b.Upgrade == nil
 	})
 	write(t, kubeletYAML, "kind: KubeletConfiguration\nmaxPods: 110\n")
 	c.sees(t, "ComponentConfigDrift", corev1.ConditionTrue, "kubelet config maxPods is 110, supported 250")
 	stop()
 	absorbed := journalled(t, journal.Absorbed)
-	const want = "kubelet release v1.31.1 -> v1.31.2, with 2 subjects: kubelet config maxPods, " + kubeletYAML
+	const want = "kubelet release v1.36.1 -> v1.36.2, with 2 subjects: kubelet config maxPods, " + kubeletYAML
 	if len(absorbed) != 1 || absorbed[0] != want {
 		t.Errorf("journalled %q, want %q", absorbed, want)
 	}
