@@ -267,7 +267,7 @@ func memoryGroup(t *testing.T) string {
 			return dir
 		}
 	}
-	t.Skip("no memory controller may be used here")
+	t.Skip("no memory controller of control groups can be used here, which the limit takes")
 	return ""
 }
 

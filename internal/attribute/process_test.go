@@ -90,7 +90,7 @@ func loginUID(t *testing.T) uint32 {
 func TestHostileNamesAreEscaped(t *testing.T) {
 	a := newAttributor(t)
 	if err := hostPIDs(a.root); err != nil {
-		t.Skip(err)
+		t.Skip("who lives is asked in /proc, which shows other process ids here: ", err)
 	}
 	cmd := alive(t, named(t, "e\x1b[2J\n\xff) S 1", "cat"), "-", "\x1b]0;x\a", "\xff\u202e"+strings.Repeat("é", 200))
 	got := a.Actor(cmd.Process.Pid, time.Now())
@@ -174,7 +174,7 @@ func TestForeignPIDsNameNobody(t *testing.T) {
 func TestAThreadIsItsProcess(t *testing.T) {
 	a := newAttributor(t)
 	if err := hostPIDs(a.root); err != nil {
-		t.Skip(err)
+		t.Skip("who lives is asked in /proc, which shows other process ids here: ", err)
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
