@@ -29,7 +29,8 @@ func TestCertificateRotated(t *testing.T) {
 }
 
 // A package of the kubelet that is newer is one finding, whatever files came with it;
-// the package of before takes it away again.
+// the package of before takes it away again. What stays is what counts here: on the
+// way back the file is KubernetesPathDrift for a moment, which is a known fault.
 func TestPackageUpgraded(t *testing.T) {
 	install(t)
 	n := cluster.nodes[1]
