@@ -1,14 +1,20 @@
 package main
 
 import (
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodeguard/nodeguard/internal/catalog"
+	"github.com/nodeguard/nodeguard/internal/components"
+	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/paths"
 )
 
 const (
@@ -94,6 +100,60 @@ func TestForeignPackageExplainsNothing(t *testing.T) {
 			t.Error(diff)
 		}
 		install("evil", "2", map[string]string{"/usr/bin/kubelet": "2"})
+	}
+}
+
+// Two checks tell of an upgrade, and neither waits for the other: what the package
+// brought is no drift because one of them has not looked yet, on the way back neither.
+func TestChecksOutOfStep(t *testing.T) {
+	d, install := testDebian(t)
+	install("kubelet", "1.30.1", kubeletPackage("1.30.1"))
+	d.checked(t, "--profile", "ack")
+	s, err := openHost(&options{root: d.root, stdout: io.Discard, stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.host.Close()
+	looks := func() map[string]drift.Look {
+		t.Helper()
+		checks, err := s.checks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, err := s.look(t.Context(), checks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seen
+	}
+	before := looks()
+	install("kubelet", "1.30.2", kubeletPackage("1.30.2"))
+	after := looks()
+	unread := before[components.Name]
+	unread.Gaps = []drift.Gap{{Operation: "ack.worker.self-upgrade-components", Subject: "installed package kubelet", Reason: "not read"}}
+	raised := []string{"/usr/bin/kubelet", dropIn, conffile}
+	for name, c := range map[string]struct {
+		components, paths drift.Look
+		want              []string
+	}{
+		"upgraded or put back, and one check has not looked yet": {before[components.Name], after[paths.Name], nil},
+		"put back, and the versions are of before":               {after[components.Name], before[paths.Name], nil},
+		"both at once":                 {after[components.Name], after[paths.Name], nil},
+		"nobody can tell the versions": {unread, after[paths.Name], raised},
+		"nobody looks for packages, so nobody will tell of theirs": {drift.Look{}, after[paths.Name], raised},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judged, _ := s.fold(drift.Report{}, map[string]drift.Look{components.Name: c.components, paths.Name: c.paths}, true, time.Now())
+			var got []string
+			for _, f := range judged[paths.Name].Findings {
+				got = append(got, f.Subject)
+			}
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -65,16 +64,14 @@ func (s *session) installed(rules []drift.Bound[paths.Rule]) *packages.Inventory
 	return s.inventory
 }
 
-// timely leaves out what a package brought whose version the components check has not
-// seen yet: it looks for the same reason, and is about to.
+// timely leaves out what a package of another version than recorded brought, as long as
+// the components check does not tell of that version: it has not looked yet, or the other
+// check has not since the package was put back. Both look again for the same reason.
 func (s *session) timely(seen map[string]drift.Look) map[string]drift.Look {
-	versions, answered := seen[components.Name]
-	if !answered || versions.Error != "" || s.inventory == nil {
-		return seen
-	}
+	versions := seen[components.Name]
+	recorded := s.baseline.Scope(components.Name)
 	early := func(f drift.Finding) bool {
-		return f.Package != "" && !f.Explains && !slices.ContainsFunc(versions.Findings, func(v drift.Finding) bool { return v.Explains && v.Package == f.Package }) &&
-			s.changedPackage(f.Package)
+		return f.Package != "" && !f.Explains && components.OtherVersion(recorded, f.Package, f.Version) && components.Unmentioned(versions, f.Package)
 	}
 	out := maps.Clone(seen)
 	for check, look := range seen {
@@ -84,14 +81,6 @@ func (s *session) timely(seen map[string]drift.Look) map[string]drift.Look {
 		}
 	}
 	return out
-}
-
-// changedPackage tells whether the package is of another version than recorded.
-func (s *session) changedPackage(name string) bool {
-	installed, err := s.inventory.Look(context.Background(), s.host) // mostly it has been read just before
-	p, there := installed.Packages[name]
-	was := components.RecordedVersion(s.baseline.Scope(components.Name), name)
-	return err == nil && there && was != "" && was != components.VersionOf(p)
 }
 
 // foldable are the looks at what an upgrade changes. It changes neither which node

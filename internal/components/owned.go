@@ -62,12 +62,30 @@ func (s *scene) lookAtOwned(ctx context.Context, inventory *packages.Inventory) 
 	}
 }
 
-// VersionOf is a package's version as this check records it.
-func VersionOf(p packages.Package) string { return bounded(p.Version) }
+// versionOf is a package's version as this check records it.
+func versionOf(p packages.Package) string { return bounded(p.Version) }
 
-// RecordedVersion is the version of a package that this check recorded; "" for none.
-func RecordedVersion(recorded baseline.Scope, name string) string {
+// recordedVersion is the version of a package that this check recorded; "" for none.
+func recordedVersion(recorded baseline.Scope, name string) string {
 	return recorded[packagePrefix+oneWord(name)]
+}
+
+// OtherVersion tells whether a package of that version is another one than this check
+// recorded. One that was not recorded is none, nor is one whose version is not known.
+func OtherVersion(recorded baseline.Scope, name, version string) bool {
+	was := recordedVersion(recorded, name)
+	return was != "" && was != baseline.Unread && version != "" && was != bounded(version)
+}
+
+// Unmentioned tells whether a look of this check, which did look for packages, takes
+// the package for the recorded one.
+func Unmentioned(l drift.Look, name string) bool {
+	_, looked := l.Facts[packagesSubject]
+	return looked && l.Error == "" &&
+		!slices.ContainsFunc(l.Findings, func(f drift.Finding) bool { return f.Explains && f.Package == name }) &&
+		!slices.ContainsFunc(l.Gaps, func(g drift.Gap) bool {
+			return g.Subject == packagePrefix+oneWord(name) || g.Subject == packagesSubject || g.Operation == "" && g.Subject == ""
+		})
 }
 
 // packageOf is the package that the file is of, as it installed it; "" for none.
@@ -92,7 +110,7 @@ func (s *scene) transactions(operation string, absorb bool) (findings []drift.Fi
 		gaps = append(gaps, drift.Gap{Operation: operation, Subject: packagesSubject, Reason: f.reason, Hint: f.hint})
 	}
 	for _, name := range s.owned.seen.Names() {
-		was, now := RecordedVersion(s.recorded, name), VersionOf(s.owned.seen.Packages[name])
+		was, now := recordedVersion(s.recorded, name), versionOf(s.owned.seen.Packages[name])
 		if was != "" && was != baseline.Unread && was != now {
 			findings = append(findings, drift.Finding{
 				Operation: operation, Subject: packagePrefix + oneWord(name), Observed: now, Supported: was, State: drift.Active,
@@ -119,7 +137,7 @@ func (s *scene) ownedFacts(facts map[string]drift.Fact) {
 	add(packagesSubject, recordedPackage)
 	for name, p := range s.owned.seen.Packages {
 		subject := packagePrefix + oneWord(name)
-		add(subject, VersionOf(p))
+		add(subject, versionOf(p))
 		add(subject+filesSuffix, listed(p.Files))
 	}
 }

@@ -31,6 +31,7 @@ type Finding struct {
 	Args      map[string]string // further values for the recovery: {file}, {line}, {unit}
 
 	Package string // as this one installed it: a change of the package's version explains it
+	Version string // of that package, when it was looked for
 	Altered bool   // a package's file that is not as installed: no upgrade explains it
 
 	Explains bool // an upgrade: what changed together with it is part of it

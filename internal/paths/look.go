@@ -54,7 +54,9 @@ type look struct {
 
 	inventory *packages.Inventory
 	former    map[string]string
-	busy      bool // the package manager is at work, and it matters
+	runtime   func() string
+	database  packages.State // the package manager's, when the look began
+	busy      bool           // the package manager is at work, and it matters
 
 	mountsBefore *part
 	only         []string // the subjects to look at; none: all
@@ -67,6 +69,12 @@ type look struct {
 
 func newLook(ctx context.Context, c *Check) *look {
 	l := &look{ctx: ctx, root: c.root, recorded: c.recorded, boot: c.root.BootID(), start: time.Now(), parts: map[string]*part{}, inventory: c.inventory, former: c.former}
+	if c.runtime != nil {
+		l.runtime = sync.OnceValue(c.runtime)
+	}
+	if c.inventory != nil {
+		l.database = packages.StateOf(c.root)
+	}
 	progress := c.progress
 	if progress == nil {
 		progress = &Progress{}

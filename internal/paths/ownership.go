@@ -40,13 +40,17 @@ func (c *comparison) owned() {
 	if c.inventory == nil || len(c.findings) == 0 {
 		return
 	}
-	c.busy = packages.Busy(c.root)
 	snapshot, err := c.inventory.Look(c.ctx, c.root)
+	c.busy = c.worked() // it may have locked what had no lock a moment ago
 	if err != nil && !c.busy {
 		return
 	}
+	for i := range c.findings {
+		c.ownedBy(&c.findings[i], snapshot)
+	}
+	c.busy = c.busy || c.worked()
 	c.findings = slices.DeleteFunc(c.findings, func(f drift.Finding) bool {
-		if !c.unsure(f, snapshot) {
+		if !c.busy || !c.unsure(f, snapshot) {
 			return false
 		}
 		c.gaps = append(c.gaps, drift.Gap{
@@ -54,24 +58,24 @@ func (c *comparison) owned() {
 		})
 		return true
 	})
-	for i := range c.findings {
-		c.ownedBy(&c.findings[i], snapshot)
-	}
+}
+
+// worked tells whether the package manager is at work, or has been since the look began.
+func (c *comparison) worked() bool {
+	return packages.Busy(c.root) || packages.StateOf(c.root) != c.database
 }
 
 // unsure tells whether the finding may be of what the package manager does right now.
 func (c *comparison) unsure(f drift.Finding, s packages.Snapshot) bool {
-	if !c.busy || !f.Baseline || strings.HasSuffix(f.Subject, mountSuffix) || !strings.HasPrefix(f.Subject, "/") {
+	if !f.Baseline || strings.HasSuffix(f.Subject, mountSuffix) || !strings.HasPrefix(f.Subject, "/") {
 		return false
 	}
 	if e, err := c.root.Lstat(f.Subject); err == nil && time.Since(e.Changed) > atWork {
 		return false
 	}
-	probe := f
-	c.ownedBy(&probe, s)
 	_, known := c.recorded[f.Subject]
 	_, owned := s.Owner(f.Subject)
-	return probe.Package == "" && (owned || !known || c.former[f.Subject] != "")
+	return f.Package == "" && (owned || !known || c.former[f.Subject] != "")
 }
 
 // ownedBy sets the package that a finding is explained by, and whether no package can
@@ -88,6 +92,7 @@ func (c *comparison) ownedBy(f *drift.Finding, s packages.Snapshot) {
 	case kind == "file" || kind == "link" && parseValue(now.Value).get("sha256") != "":
 		f.Package, f.Altered = c.file(f.Subject, was, now.Value, s)
 	}
+	f.Version = s.Packages[f.Package].Version
 }
 
 // removedBy is the package that had the file and is there without it.

@@ -5,6 +5,7 @@ package cluster
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,8 @@ func TestCertificateRotated(t *testing.T) {
 }
 
 // A package of the kubelet that is newer is one finding, whatever files came with it;
-// the package of before takes it away again. What stays is what counts here: on the
-// way back the file is KubernetesPathDrift for a moment, which is a known fault.
+// the package of before takes it away again. On neither way is anything tampering, not
+// for a moment.
 func TestPackageUpgraded(t *testing.T) {
 	install(t)
 	n := cluster.nodes[1]
@@ -46,6 +47,7 @@ dpkg-deb --root-owner-group -Znone -b /srv/package /srv/kubelet-%s.deb >/dev/nul
 	n.Run(t, "dpkg -i /srv/kubelet-1.36.3-1.deb >/dev/null")
 	n.restartKubelet(t)
 	n.acceptAll(t)
+	mark := cluster.seen.Mark()
 	upgraded := Change{
 		What: "dpkg -i of a newer kubelet", Condition: "ComponentConfigDrift", Words: "installed package kubelet is 1.36.4-1, supported 1.36.3-1 (ack.worker.self-upgrade-components",
 		Command: "dpkg -i /srv/kubelet-1.36.4-1.deb >/dev/null",
@@ -64,6 +66,11 @@ dpkg-deb --root-owner-group -Znone -b /srv/package /srv/kubelet-%s.deb >/dev/nul
 	}
 	n.Restore(t, upgraded, r)
 	n.calm(t)
+	for _, turn := range cluster.seen.Flips(mark) {
+		if turn.Status == corev1.ConditionTrue && (turn.Node != n.Name || !slices.Contains([]string{"ComponentConfigDrift", "NodeOutOfSupport"}, string(turn.Type))) {
+			t.Errorf("flipped as well: %v", turn)
+		}
+	}
 	resolved = append(resolved, event{n.Name, "ComponentConfigDriftResolved", time.Now()})
 	n.Run(t, "dpkg --purge kubelet >/dev/null; cp /srv/package/usr/bin/kubelet /usr/bin/kubelet")
 	n.restartKubelet(t)
