@@ -120,6 +120,43 @@ func TestAgentFindsWhatHappenedWhileItWasDown(t *testing.T) {
 	a.stop()
 }
 
+// What an earlier run saw makes a start quick, and nothing depends on it.
+func TestStartWithoutWhatWasSeen(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	agentHost(t)
+	hosttest.Write(t, "/", "/var/lib/kubelet/config.yaml", "maxPods: 110\n")
+	a := startAgent(t)
+	a.wait(`"msg":"baseline recorded"`)
+	a.stop()
+	const seen = "/var/lib/nodeguard/baseline/seen"
+	whole, err := os.ReadFile(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		seen    []byte
+		content string
+		says    string
+	}{
+		{whole[:len(whole)/2], "maxPods: 250\n", `"msg":"raised"`},
+		{[]byte{}, "maxPods: 110\n", `"msg":"cleared"`},
+	} {
+		if err := os.WriteFile(seen, c.seen, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		hosttest.Write(t, "/", "/var/lib/kubelet/config.yaml", c.content)
+		a = startAgent(t)
+		a.wait(`"msg":"every content is read before the first report"`)
+		a.wait(c.says, `"subject":"/var/lib/kubelet/config.yaml"`)
+		a.stop()
+		if again, err := os.ReadFile(seen); err != nil || len(again) < len(whole)/2+1 {
+			t.Errorf("it is not written anew: %d bytes, %v", len(again), err)
+		}
+	}
+}
+
 func TestAgentAnswersMetricsAndReport(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return

@@ -49,6 +49,7 @@ type daemon struct {
 	node    *kube.Node
 
 	upgrading upgrading
+	seen      recollection
 	who       whoModes
 
 	foreign    *baseline.Baseline // of another machine: not used until the Node says whose it is
@@ -62,7 +63,7 @@ func runAgent(ctx context.Context, flags *agentOptions) error {
 	if err := flags.validate(); err != nil {
 		return err
 	}
-	lean(flags.pprof)
+	quick(flags.pprof)
 	s, err := openHost(flags.options)
 	if err != nil {
 		return err
@@ -79,6 +80,7 @@ func runAgent(ctx context.Context, flags *agentOptions) error {
 		return err
 	}
 	defer d.state.close()
+	d.seen.kept = aside(d.seenBefore)
 	d.files, d.units = watch.New(s.host), units.New(s.host)
 	return d.run(ctx)
 }
@@ -131,6 +133,7 @@ func (d *daemon) run(ctx context.Context) error {
 	cancel()
 	tasks.Wait()
 	d.keepUpgrade()
+	d.keepSeen()
 	d.log.Info("ended")
 	if d.flags.once {
 		return verdict(d.agent.Snapshot().Report)
@@ -199,6 +202,7 @@ func (d *daemon) maintain(ctx context.Context) {
 			d.rebuild(ctx)
 			settled.Reset(settledAfter)
 		case <-settled.C:
+			d.keepSeen()
 			giveBack()
 		case <-d.nodes:
 			d.followNode(ctx)

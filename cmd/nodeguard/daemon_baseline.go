@@ -22,6 +22,7 @@ func (d *daemon) looked(looks map[string]drift.Look, at time.Time) (again time.T
 	case <-d.first:
 	default:
 		close(d.first)
+		lean()
 	}
 	switch {
 	case d.unusable() != nil:

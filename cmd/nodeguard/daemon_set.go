@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"maps"
-	"slices"
-	"strconv"
+	"hash/fnv"
+	"io"
 
 	"github.com/nodeguard/nodeguard/internal/agent"
+	"github.com/nodeguard/nodeguard/internal/baseline"
 	"github.com/nodeguard/nodeguard/internal/journal"
 )
 
@@ -24,7 +24,9 @@ func (d *daemon) set() (agent.Set, error) {
 	set := agent.Set{Policy: d.policy(checks)}
 	for i, c := range checks {
 		set.Policy.Checks[i].Settling = d.baseline == nil && d.unusable() == nil && len(baselineOperations(c)) > 0
-		set.Checks = append(set.Checks, d.resynced(agent.Built{Check: c, Key: d.key(c.Name()), Also: d.also(c)}))
+		built := d.resynced(agent.Built{Check: c, Key: d.key(c.Name()), Also: d.also(c)})
+		d.seen.recall(c, built.Key)
+		set.Checks = append(set.Checks, built)
 	}
 	return set, nil
 }
@@ -38,14 +40,20 @@ func (d *daemon) key(check string) string {
 		}
 	}
 	scope := d.baseline.Scope(check)
-	var line []byte
-	for _, subject := range slices.Sorted(maps.Keys(scope)) {
-		line = strconv.AppendQuote(line[:0], subject)
-		line = strconv.AppendQuote(line, scope[subject])
-		h.Write(line)
-	}
-	fmt.Fprintf(h, "%t %s", scope == nil, d.config.NodePortRange)
+	fmt.Fprintf(h, "%t %x %s", scope == nil, sumOf(scope), d.config.NodePortRange)
 	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// sumOf tells scopes of this process apart, in whatever order their subjects come.
+func sumOf(scope baseline.Scope) (sum uint64) {
+	for subject, value := range scope {
+		h := fnv.New64a()
+		_, _ = io.WriteString(h, subject)
+		_, _ = io.WriteString(h, "\x00")
+		_, _ = io.WriteString(h, value)
+		sum += h.Sum64()
+	}
+	return sum
 }
 
 // rebuild hands the agent the checks anew; those that are as they were keep running.

@@ -15,17 +15,26 @@ const (
 	// gcPercent trades processor time, of which the agent needs next to none, for
 	// memory, which every node has to set aside.
 	gcPercent = 30
+	// startPercent is for the time until the first report, which people wait for.
+	startPercent = 200
 	// settledAfter is how long after a start or a rebuild their garbage is given back.
 	settledAfter = 20 * time.Second
 )
 
-// lean lets the runtime keep little. What GOGC says goes first.
-func lean(profiled bool) {
+// quick lets the start be quick. What GOGC says goes first.
+func quick(profiled bool) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(startPercent)
 	}
 	if !profiled {
 		runtime.MemProfileRate = 0
+	}
+}
+
+// lean lets the runtime keep little from then on.
+func lean() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nodeguard/nodeguard/internal/baseline"
@@ -71,19 +72,41 @@ func open(o *options) (*session, error) {
 
 // openHost opens the host with its baseline and chooses the profile.
 func openHost(o *options) (*session, error) {
+	opened := aside(func() *session { return openRoot(o.root) }) // while the catalogue is read
 	s, err := open(o)
-	if err != nil {
+	state := opened()
+	switch {
+	case err != nil:
+		if state.host != nil {
+			_ = state.host.Close()
+		}
 		return nil, err
+	case state.host == nil:
+		return nil, usage(state.baseErr, "--root names the host's root directory")
 	}
-	if s.host, err = host.Open(o.root); err != nil {
-		return nil, usage(err, "--root names the host's root directory")
-	}
-	s.store = baseline.NewStore(s.host)
-	s.baseline, s.baseErr = s.store.Load()
+	s.host, s.store, s.baseline, s.baseErr = state.host, state.store, state.baseline, state.baseErr
 	if err := s.chooseProfile(); err != nil {
 		return nil, err
 	}
 	return s, s.tryOverrides()
+}
+
+// openRoot opens the host with its baseline; without one, why not.
+func openRoot(root string) *session {
+	h, err := host.Open(root)
+	if err != nil {
+		return &session{baseErr: err}
+	}
+	s := &session{host: h, store: baseline.NewStore(h)}
+	s.baseline, s.baseErr = s.store.Load()
+	return s
+}
+
+// aside begins to do something and returns how to wait for it.
+func aside[T any](do func() T) (done func() T) {
+	result := make(chan T, 1)
+	go func() { result <- do() }()
+	return sync.OnceValue(func() T { return <-result })
 }
 
 // chooseProfile takes the named profile, else the one that was recorded, else

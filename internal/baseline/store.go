@@ -16,7 +16,8 @@ import (
 
 const (
 	fileName = "baseline.jsonl"
-	tempName = fileName + ".new"
+	seenName = "seen"
+	unsaved  = ".new" // what a file is called until it is whole
 	lockName = "lock"
 	maxSize  = 128 << 20
 )
@@ -44,7 +45,7 @@ func (s *Store) Load() (*Baseline, error) {
 		return nil, fmt.Errorf("open the baseline: %w", err)
 	}
 	defer dir.Close()
-	data, err := read(dir)
+	data, err := read(dir, fileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNone
 	}
@@ -54,8 +55,36 @@ func (s *Store) Load() (*Baseline, error) {
 	return Decode(data)
 }
 
-func read(dir *os.Root) ([]byte, error) {
-	f, err := dir.OpenFile(fileName, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+// LoadSeen reads what SaveSeen wrote beside the baseline.
+func (s *Store) LoadSeen() ([]byte, error) {
+	dir, err := s.root.State("baseline", false)
+	if err != nil {
+		return nil, fmt.Errorf("read what was seen: %w", err)
+	}
+	defer dir.Close()
+	data, err := read(dir, seenName)
+	if err != nil {
+		return nil, fmt.Errorf("read what was seen: %w", err)
+	}
+	return data, nil
+}
+
+// SaveSeen keeps by what a check knows files as they were recorded. It can be done
+// without.
+func (s *Store) SaveSeen(data []byte) error {
+	dir, err := s.root.State("baseline", true)
+	if err != nil {
+		return fmt.Errorf("keep what was seen: %w", err)
+	}
+	defer dir.Close()
+	if err := replace(dir, seenName, data); err != nil {
+		return fmt.Errorf("keep what was seen: %w", err)
+	}
+	return nil
+}
+
+func read(dir *os.Root, name string) ([]byte, error) {
+	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -88,27 +117,27 @@ func (s *Store) Save(b *Baseline) error {
 		return fmt.Errorf("save the baseline: %w", err)
 	}
 	defer dir.Close()
-	if err := replace(dir, data); err != nil {
+	if err := replace(dir, fileName, data); err != nil {
 		return fmt.Errorf("save the baseline: %w", err)
 	}
 	return nil
 }
 
-func replace(dir *os.Root, data []byte) error {
-	if err := dir.Remove(tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func replace(dir *os.Root, name string, data []byte) error {
+	if err := dir.Remove(name + unsaved); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := writeSynced(dir, data); err != nil {
-		return errors.Join(err, dir.Remove(tempName))
+	if err := writeSynced(dir, name+unsaved, data); err != nil {
+		return errors.Join(err, dir.Remove(name+unsaved))
 	}
-	if err := dir.Rename(tempName, fileName); err != nil {
+	if err := dir.Rename(name+unsaved, name); err != nil {
 		return err
 	}
 	return syncDir(dir)
 }
 
-func writeSynced(dir *os.Root, data []byte) error {
-	f, err := dir.OpenFile(tempName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func writeSynced(dir *os.Root, name string, data []byte) error {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ func (c *Check) Watch(ctx context.Context, to drift.Sink) error {
 	defer waiting.Wait()
 	defer cancel()
 	waiting.Go(func() { c.awaitPackages(ctx, to) })
+	waiting.Go(func() { c.verify(ctx, to) })
 	if c.files == nil {
 		to.Mode(source, drift.Poll, "there is no file watcher")
 		to.Hint(drift.Hint{Source: source, At: time.Now(), Armed: true})
