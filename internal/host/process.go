@@ -39,7 +39,8 @@ func (p Process) Program() string {
 }
 
 // Processes are the host's processes whose command name is one of comms, oldest
-// first. A tree that is not live has none.
+// first. A tree that is not live has none. One that has long been there under another
+// name, and executes one of them now, is found within five minutes.
 func (r *Root) Processes(comms ...string) ([]Process, error) {
 	if !r.live {
 		return nil, nil
@@ -48,12 +49,16 @@ func (r *Root) Processes(comms ...string) ([]Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open procfs: %w", err)
 	}
-	all, err := fs.AllProcs()
+	pids, err := r.comms.of(r.proc, comms)
 	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
+		return nil, err
 	}
 	var out []Process
-	for _, p := range all {
+	for _, pid := range pids {
+		p, err := fs.Proc(pid)
+		if err != nil {
+			continue // it has ended
+		}
 		if comm, err := p.Comm(); err == nil && slices.Contains(comms, comm) {
 			if found, err := process(p, comm); err == nil {
 				out = append(out, found)

@@ -18,6 +18,7 @@ type Root struct {
 	proc   *os.File // nil where the tree has no /proc directory
 	live   bool
 	reopen reopener
+	comms  comms
 }
 
 // Open opens the host whose root directory is dir.
@@ -26,7 +27,7 @@ func Open(dir string) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open host root: %w", err)
 	}
-	r := &Root{dir: f, reopen: newReopener()}
+	r := &Root{dir: f, reopen: newReopener(), comms: comms{youth: youth}}
 	if r.proc, err = r.open("/proc", unix.O_PATH|unix.O_DIRECTORY); err == nil {
 		r.live = isProcfs(r.proc)
 	}
