@@ -38,7 +38,7 @@ func readNftables(ctx context.Context, skip func(name string) bool) (tables []ta
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	defer func() { _ = conn.CloseLasting() }()
+	defer aside(conn.CloseLasting)
 
 	for range attempts {
 		before, err := generation(deadline)
@@ -64,7 +64,7 @@ func generation(deadline time.Time) (uint32, error) {
 	if err != nil {
 		return 0, fmt.Errorf("open netlink: %w", err)
 	}
-	defer conn.Close()
+	defer aside(conn.Close)
 	if err := conn.SetDeadline(deadline); err != nil {
 		return 0, fmt.Errorf("set the deadline: %w", err)
 	}
@@ -89,6 +89,11 @@ func generation(deadline time.Time) (uint32, error) {
 	}
 	return 0, errors.New("the kernel told no generation")
 }
+
+// aside closes without anybody waiting for it: where rules were just deleted, the kernel
+// lets whoever closes a socket of netfilter wait until they are gone, which is a grace
+// period of RCU.
+func aside(closing func() error) { go func() { _ = closing() }() }
 
 // nftReader reads one generation.
 type nftReader struct {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"reflect"
 	"sync"
 )
 
@@ -21,10 +22,13 @@ func (s *Source) Get() (n Node, ok bool) {
 	return n, ok
 }
 
-// Set keeps the Node as it is now.
+// Set keeps the Node as it is now. One that is as it was is no news.
 func (s *Source) Set(n Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.known && !s.missing && reflect.DeepEqual(s.node, n) {
+		return
+	}
 	s.node, s.known, s.missing = n, true, false
 	s.tell()
 }

@@ -52,7 +52,7 @@ func TestWatch(t *testing.T) {
 			none.Watch(ctx, func() { t.Error("no source tells of a Node") })
 			done <- struct{}{}
 		}()
-		for _, name := range []string{"n2", "n3"} {
+		for _, name := range []string{"n2", "n2", "n3"} { // the second n2 is no news
 			synctest.Wait()
 			s.Set(Node{Name: name})
 		}
