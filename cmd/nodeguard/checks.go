@@ -46,7 +46,8 @@ func buildSysctl(s *session, recorded baseline.Scope) (drift.Check, error) {
 func buildPaths(s *session, recorded baseline.Scope) (drift.Check, error) {
 	rules, err := catalog.Rules[paths.Rule](s.profile, paths.Name)
 	check := paths.New(s.host, rules, recorded, s.progress).
-		WithPackages(s.installed(rules), components.OwnedFiles(s.baseline.Scope(components.Name)))
+		WithPackages(s.installed(rules), components.OwnedFiles(s.baseline.Scope(components.Name))).
+		WithRuntime(func() string { return components.RuntimeOf(s.host, s.ownNode) })
 	if s.files != nil {
 		check = check.WithFiles(s.files)
 	}

@@ -23,10 +23,15 @@ var updateDetected = flag.Bool("update-detected", false, "write which operations
 type shown struct {
 	mu            sync.Mutex
 	raised, clean map[string]map[string]bool // by script
+	last          map[string]outcome         // by script
+	traps         map[string]bool            // operations whose false alarms a script has
 }
 
+// outcome is what a report says of each operation.
+type outcome map[string]string
+
 func newShown() *shown {
-	return &shown{raised: map[string]map[string]bool{}, clean: map[string]map[string]bool{}}
+	return &shown{raised: map[string]map[string]bool{}, clean: map[string]map[string]bool{}, last: map[string]outcome{}, traps: map[string]bool{}}
 }
 
 // add takes a report of `check -o json`.
@@ -48,12 +53,14 @@ func (s *shown) add(script string, report []byte) error {
 	if s.raised[script] == nil {
 		s.raised[script], s.clean[script] = map[string]bool{}, map[string]bool{}
 	}
-	found := map[string]bool{}
+	found, of := map[string]bool{}, outcome{}
+	s.last[script] = of
+	for _, u := range r.Unknown {
+		found[u.Operation], of[u.Operation] = true, "unknown" // nobody could look
+	}
 	for _, f := range r.Findings {
 		found[f.Operation], s.raised[script][f.Operation] = true, true
-	}
-	for _, u := range r.Unknown {
-		found[u.Operation] = true // nobody could look
+		of[f.Operation] = worse(of[f.Operation], string(f.Severity))
 	}
 	if found[""] {
 		return nil
@@ -65,7 +72,7 @@ func (s *shown) add(script string, report []byte) error {
 	for _, o := range p.Operations {
 		for check := range o.Rules {
 			if judged[check] && !found[o.ID] {
-				s.clean[script][o.ID] = true
+				s.clean[script][o.ID], of[o.ID] = true, "quiet"
 			}
 		}
 	}

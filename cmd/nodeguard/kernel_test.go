@@ -60,7 +60,7 @@ func TestEveryDocumentedParameter(t *testing.T) {
 		{"net.ipv4.conf.all.rp_filter", "1", "ack.net.rp-filter", "1", "0", "sysctl -w net.ipv4.conf.all.rp_filter=0"},
 		{"net.ipv4.conf.all.rp_filter", "2", "ack.net.rp-filter", "2", "0", "sysctl -w net.ipv4.conf.all.rp_filter=0"},
 		{"net.ipv4.tcp_tw_reuse", "1", "ack.net.tcp-tw-reuse", "1", "0 or 2", "sysctl -w net.ipv4.tcp_tw_reuse=0"},
-		{"net.ipv4.ip_local_port_range", "40000 50000", "ack.net.ip-local-port-range", "40000 50000", "32768 60999", "sysctl -w net.ipv4.ip_local_port_range='32768 60999'"},
+		{"net.ipv4.ip_local_port_range", "40000 50000", "ack.net.ip-local-port-range", "40000 50000", "32768 60999 or 32768 61000", "sysctl -w net.ipv4.ip_local_port_range='32768 60999'"},
 	} {
 		hosttest.Run(t, "sysctl", "-qw", c.parameter+"="+c.value)
 		code, r := checkReport(t)

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(func() {
 		if all := flag.Lookup("test.run").Value.String(); all == "" || all == "TestScripts" {
 			seen.compare(t)
+			seen.trapped(t)
 		}
 	})
 	testscript.Run(t, testscript.Params{
@@ -76,6 +77,7 @@ func TestScripts(t *testing.T) {
 				}
 				exits(ts, args[0], args[1:])
 			},
+			"trap":        func(ts *testscript.TestScript, _ bool, args []string) { trap(ts, seen, args) },
 			"node":        func(ts *testscript.TestScript, _ bool, args []string) { checkWithNode(ts, seen, args) },
 			"append":      appendLine,
 			"cluster":     startCluster,

@@ -16,7 +16,7 @@ func (s *scene) binary(operation string, c Component) ([]drift.Finding, []drift.
 	switch {
 	case s.unlisted != nil:
 		return nil, []drift.Gap{{Operation: operation, Subject: subject, Reason: s.unlisted.reason, Hint: s.unlisted.hint}}
-	case p == nil:
+	case p == nil, s.passedOver(c):
 		return nil, nil
 	case p.Exe == "":
 		return nil, []drift.Gap{{

@@ -124,8 +124,8 @@ func withoutVar(name string) string {
 // looked at, or where it cannot be told.
 func (s *scene) kubeletUses() Component {
 	endpoint := s.endpoint()
-	switch base := path.Base(endpoint); {
-	case s.kubelet.flags.last("--container-runtime") == "docker", base == "cri-dockerd.sock", base == "dockershim.sock":
+	switch {
+	case s.kubeletNamesDocker():
 		return Docker
 	case endpoint != "" && endpoint == s.containerdAddress():
 		return Containerd
@@ -136,6 +136,13 @@ func (s *scene) kubeletUses() Component {
 	default:
 		return Containerd
 	}
+}
+
+// kubeletNamesDocker tells whether the kubelet was told to use Docker. Of one that was
+// told nothing only the runtimes' own configuration tells.
+func (s *scene) kubeletNamesDocker() bool {
+	base := path.Base(s.endpoint())
+	return s.kubelet.flags.last("--container-runtime") == "docker" || base == "cri-dockerd.sock" || base == "dockershim.sock"
 }
 
 func (s *scene) containerdAddress() string {

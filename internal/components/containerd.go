@@ -19,9 +19,10 @@ type runtimeSeen struct {
 	tree   map[string]any // the merged configuration
 }
 
-// lookAtContainerd passes over a containerd on a node whose kubelet uses CRI-O.
+// lookAtContainerd passes over a containerd on a node whose kubelet uses CRI-O or
+// Docker, which brings one along.
 func (s *scene) lookAtContainerd() {
-	if path.Base(s.endpoint()) == "crio.sock" {
+	if path.Base(s.endpoint()) == "crio.sock" || s.kubeletNamesDocker() {
 		return
 	}
 	seen := runtimeSeen{flags: s.addCommand(Containerd)}

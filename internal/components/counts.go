@@ -1,8 +1,10 @@
 package components
 
 import (
+	"encoding/hex"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,6 +13,7 @@ const (
 	maxSnapshots = 100_000
 	usualMaxPods = 110
 	withinLimit  = "within the limit"
+	md5Size      = 16
 )
 
 // cgroupRoots are where the kubelet's cgroups of pods begin, by driver and version.
@@ -20,18 +23,20 @@ var cgroupRoots = [...]string{
 }
 
 // pods compares how many pods run with how many the kubelet takes. A pod that has
-// completed has no cgroup any more, and does not count.
+// completed has no cgroup any more, or an empty one, and does not count; neither does a
+// static one, for which the kubelet makes room.
 func (s *scene) pods(Rule) []*area {
 	for _, root := range cgroupRoots {
 		names, err := s.root.ReadDir(root, maxNames)
 		if err != nil {
 			continue
 		}
-		n := countPods(names)
+		n := s.countPods(root, names)
 		for _, class := range names {
 			if strings.Contains(class, "burstable") || strings.Contains(class, "besteffort") {
-				below, _ := s.root.ReadDir(path.Join(root, class), maxNames)
-				n += countPods(below)
+				dir := path.Join(root, class)
+				below, _ := s.root.ReadDir(dir, maxNames)
+				n += s.countPods(dir, below)
 			}
 		}
 		text := withinLimit
@@ -43,14 +48,32 @@ func (s *scene) pods(Rule) []*area {
 	return nil
 }
 
-func countPods(names []string) int {
+func (s *scene) countPods(dir string, names []string) int {
 	n := 0
 	for _, name := range names {
-		if i := strings.LastIndex(name, "pod"); i == 0 || i > 0 && name[i-1] == '-' {
+		i := strings.LastIndex(name, "pod")
+		if i < 0 || i > 0 && name[i-1] != '-' || staticPod(strings.TrimSuffix(name[i+len("pod"):], ".slice")) {
+			continue
+		}
+		if !s.emptied(path.Join(dir, name)) {
 			n++
 		}
 	}
 	return n
+}
+
+// emptied tells whether nothing runs in a cgroup any more. That of a pod stays until its
+// volumes are torn down.
+func (s *scene) emptied(cgroup string) bool {
+	events, err := s.root.ReadFile(path.Join(cgroup, "cgroup.events"), maxFile)
+	return err == nil && slices.Contains(strings.Split(string(events), "\n"), "populated 0")
+}
+
+// staticPod tells whether the uid is the MD5 sum that the kubelet gives to a pod of its
+// own files; others have UUIDs.
+func staticPod(uid string) bool {
+	sum, err := hex.DecodeString(uid)
+	return err == nil && len(sum) == md5Size
 }
 
 // podLimit is that of the kubelet.

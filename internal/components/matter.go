@@ -82,7 +82,7 @@ func (s *scene) areasOf(r Rule, name string) []*area {
 		all = s.matter(r, name)
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(a *area) bool {
-		return name == parameters && !r.about(a.component) || r.Changes == ofValues && a.listing || r.Changes == ofGone && !a.listing
+		return name == parameters && (!r.about(a.component) || s.idle(a.component)) || r.Changes == ofValues && a.listing || r.Changes == ofGone && !a.listing
 	})
 }
 

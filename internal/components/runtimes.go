@@ -3,6 +3,9 @@ package components
 import (
 	"path"
 	"strings"
+
+	"github.com/nodeguard/nodeguard/internal/host"
+	"github.com/nodeguard/nodeguard/internal/node"
 )
 
 // secondDocker are signs of a docker beside the runtime in use.
@@ -18,6 +21,14 @@ func (s *scene) runtime(Rule) []*area {
 		settings["beside it"] = s.dockerBeside()
 	}
 	return simple("runtime", settings)
+}
+
+// RuntimeOf is the kind of the runtime that the kubelet of a host uses, such as containerd;
+// "" where neither its Node nor its files tell.
+func RuntimeOf(root *host.Root, source *node.Source) string {
+	s := look(root, nil)
+	s.own, _ = source.Get()
+	return s.family()
 }
 
 // family is the kind of the runtime that the kubelet uses; "" where it cannot be told.
@@ -37,6 +48,17 @@ func (s *scene) family() string {
 	default:
 		return string(c)
 	}
+}
+
+// idle tells whether the Node says that the kubelet uses another runtime than this one.
+func (s *scene) idle(c Component) bool {
+	kind, _, told := strings.Cut(s.own.ContainerRuntimeVersion, "://")
+	return told && (c == Containerd || c == Docker) && kind != string(c)
+}
+
+// passedOver tells whether this is a runtime that the kubelet does not use.
+func (s *scene) passedOver(c Component) bool {
+	return c != Kubelet && s.runtimes[c].config == nil || s.idle(c)
 }
 
 func (s *scene) dockerBeside() string {

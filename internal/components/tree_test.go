@@ -1,6 +1,7 @@
 package components
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -428,6 +429,36 @@ func TestRuntimeThatTheKubeletDoesNotUse(t *testing.T) {
 	o := observe(root, compareAll, recorded)
 	if got := values(o)["docker daemon.json debug"]; got != "false" || len(o.Findings) > 0 {
 		t.Errorf("recorded as false, kept as %q; %v", got, said(o))
+	}
+}
+
+// An update of the other runtime replaces its binary and nothing else.
+func TestBinaryOfARuntimeThatTheKubeletDoesNotUse(t *testing.T) {
+	for name, c := range map[string]struct {
+		endpoint, told string
+		want           []Component
+	}{
+		"containerd":               {endpoint: "unix:///run/containerd/containerd.sock", want: []Component{Containerd}},
+		"docker":                   {endpoint: "unix:///run/cri-dockerd.sock", want: []Component{Docker}},
+		"containerd, of the Node":  {told: "containerd://1.7.22", want: []Component{Containerd}},
+		"docker, of the Node":      {told: "docker://19.3.15", want: []Component{Docker}},
+		"which one nobody can say": {want: []Component{Containerd, Docker}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, root := plant(t, tree{kubeadmFlags: fmt.Sprintf(`KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=%s"`, c.endpoint)})
+			s := look(root, nil)
+			s.own.ContainerRuntimeVersion = c.told
+			var got []Component
+			for _, component := range []Component{Containerd, Docker} {
+				s.processes[component] = &host.Process{PID: 7, Exe: "/usr/bin/x (deleted)", Args: []string{"x"}}
+				if f, gaps := s.binary("op", component); len(f)+len(gaps) > 0 {
+					got = append(got, component)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
 	}
 }
 

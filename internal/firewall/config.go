@@ -70,7 +70,7 @@ func persistentRules(f files) (config, error) {
 
 func nftablesConfig(f files) (config, error) {
 	script, err := f.nftScript("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
-	return config{armed: script.hooked, declares: script.tables}, err
+	return config{armed: script.hooked && script.drops, declares: script.tables}, err
 }
 
 func isYes(value string) bool { return strings.EqualFold(value, "yes") }

@@ -182,6 +182,7 @@ func (f files) nftScript(names ...string) (nftScript, error) {
 		}
 		script := parseNft(data)
 		all.hooked = all.hooked || script.hooked
+		all.drops = all.drops || script.drops
 		for t := range script.tables {
 			all.tables[t] = true
 		}

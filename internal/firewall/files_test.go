@@ -69,7 +69,7 @@ func TestFilesOfATree(t *testing.T) {
 		"nftables includes a chain with a hook": {
 			map[string]string{
 				"usr/lib/systemd/system/nftables.service": "[Unit]", "etc/systemd/system/sysinit.target.wants/nftables.service": "->/usr/lib/systemd/system/nftables.service",
-				"etc/nftables.conf": "include \"/etc/nftables.d/*.nft\"\n", "etc/nftables.d/a.nft": "table inet a { chain b { type filter hook input priority 0; } }",
+				"etc/nftables.conf": "include \"/etc/nftables.d/*.nft\"\n", "etc/nftables.d/a.nft": "table inet a { chain b { type filter hook input priority 0; policy drop; } }",
 			},
 			[]string{"nftables: " + enabled + " unit=nftables.service"},
 		},
@@ -77,6 +77,13 @@ func TestFilesOfATree(t *testing.T) {
 			map[string]string{
 				"usr/lib/systemd/system/nftables.service": "[Unit]", "etc/systemd/system/sysinit.target.wants/nftables.service": "->/usr/lib/systemd/system/nftables.service",
 				"etc/nftables.conf": "flush ruleset\n# hook\ninclude \"/etc/nftables.conf\"\n",
+			},
+			[]string{"nftables: " + installed + " unit=nftables.service"},
+		},
+		"nftables as Debian ships it drops nothing": {
+			map[string]string{
+				"usr/lib/systemd/system/nftables.service": "[Unit]", "etc/systemd/system/sysinit.target.wants/nftables.service": "->/usr/lib/systemd/system/nftables.service",
+				"etc/nftables.conf": "flush ruleset\ntable inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;\n\t}\n}\n",
 			},
 			[]string{"nftables: " + installed + " unit=nftables.service"},
 		},

@@ -1,10 +1,14 @@
 package firewall
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // nftScript is what a script for nft would set up, as far as it matters here.
 type nftScript struct {
 	hooked   bool            // a chain is hooked into the packets' way
+	drops    bool            // somewhere it drops or rejects
 	tables   map[string]bool // "family name"
 	includes []string
 }
@@ -31,9 +35,19 @@ func parseNft(data []byte) nftScript {
 			out.tables[family+" "+name] = true
 		case word == "hook":
 			out.hooked = true
+		case dropping(word):
+			out.drops = true
 		}
 	}
 	return out
+}
+
+// dropping tells whether the word, or one of a map's that are written as one, takes
+// packets away.
+func dropping(word string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(word, func(r rune) bool { return r == ',' || r == ':' || r == '=' }), func(part string) bool {
+		return part == "drop" || part == "reject"
+	})
 }
 
 // deletes tells whether the word at i is the object of a command that sets nothing up.

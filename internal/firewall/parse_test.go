@@ -75,6 +75,17 @@ add table netdev t; include "x`))
 	if parseNft([]byte("# hook\ntable inet t { comment \"hook\" }")).hooked {
 		t.Error("a comment hooks nothing in")
 	}
+	for script, want := range map[string]bool{
+		"chain c { policy drop; }":                                     true,
+		"tcp dport vmap {22:accept,23:drop}":                           true,
+		"define verdict=reject":                                        true,
+		"iif lo reject with icmp port-unreach":                         true,
+		"policy accept; counter comment \"drop\" # drop\njump dropped": false,
+	} {
+		if got := parseNft([]byte(script)).drops; got != want {
+			t.Errorf("%q: %v", script, got)
+		}
+	}
 }
 
 func FuzzParseAssignments(f *testing.F) {

@@ -17,7 +17,18 @@ func (r *Root) Hostname() string {
 		name, _ := os.Hostname()
 		return name
 	}
-	return r.line("/etc/hostname")
+	data, _ := r.ReadFile("/etc/hostname", maxName)
+	return HostnameIn(string(data))
+}
+
+// HostnameIn is the name in an /etc/hostname, which may have comments.
+func HostnameIn(file string) string {
+	for line := range strings.Lines(file) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return line
+		}
+	}
+	return ""
 }
 
 // MachineID is the host's machine-id; "" where it has none.

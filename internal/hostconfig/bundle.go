@@ -23,6 +23,7 @@ type container struct {
 	sandbox        bool
 	memory         int64 // limit in bytes; 0 none
 	traits         []string
+	bundle         string // the file that tells this
 }
 
 // spec is the part of an OCI configuration that is looked at.

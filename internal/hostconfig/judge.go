@@ -137,7 +137,7 @@ func (l *look) difference(r Rule, subject string, now entry, set bool, was strin
 		f.Supported, change = unset, added
 	}
 	f.Observed, f.Supported = shortened(f.Observed), shortened(f.Supported)
-	return f, r.matters(change) && (r.During == "" || set && l.duringLogin(now.changed))
+	return f, r.matters(change) && (change != removed || !l.scheduledStill(r)) && (r.During == "" || set && l.duringLogin(now.changed))
 }
 
 // shortened shows so much of a digest that people can tell two apart.

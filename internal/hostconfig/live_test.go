@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,5 +161,23 @@ func TestOnALiveHost(t *testing.T) {
 		Rule{Look: "memory", AtMost: 1 << 40}))
 	if diff := cmp.Diff([]string{"port 2222: listens on all addresses, 198.51.99.7 among them, private addresses only"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A disk that the kubelet calls full, as a share of it is, may have room for an upgrade.
+func TestFullDiskWithEnoughSpace(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	dir := t.TempDir()
+	hosttest.Mount(t, dir, "-t", "tmpfs", "-o", "size=64m", "small")
+	hosttest.Write(t, dir, "images", strings.Repeat("x", 60<<20)) // nodefs.available is 6 %
+	rule := Rule{Look: "space", In: []string{dir}, AtLeast: 2}
+	if o := observe(t, "/", nil, rule); len(o.Findings)+len(o.Gaps) > 0 {
+		t.Errorf("%+v", o)
+	}
+	rule.AtLeast = 8
+	if o := observe(t, "/", nil, rule); len(o.Findings) != 1 {
+		t.Errorf("%+v", o)
 	}
 }

@@ -36,6 +36,7 @@ func (l *look) containers() ([]container, error) {
 				return nil, &fileError{name, err}
 			}
 			if c.pod != "" {
+				c.bundle = name
 				out = append(out, c)
 			}
 		}

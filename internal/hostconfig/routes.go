@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
+	"github.com/nodeguard/nodeguard/internal/host"
 )
 
 const (
@@ -41,12 +43,20 @@ func (l *look) routes(_ Rule, which string) *table {
 	}
 	if which == bridgeOverlap {
 		for _, bridge := range all {
-			if bridge.device == "docker0" && bridge.to.Bits() > 0 {
+			if bridge.device == "docker0" && bridge.to.Bits() > 0 && !l.dead(bridge.device) {
 				t.entries["docker0"] = entry{value: overlap(bridge, all), want: "no overlap with other routes"}
 			}
 		}
 	}
 	return t
+}
+
+// dead tells whether the kernel passes over the routes of an interface, as it does
+// without a carrier where it is told to. Others go first all the same.
+func (l *look) dead(device string) bool {
+	carrier, err := l.root.ReadFile("/sys/class/net/"+device+"/carrier", maxFile)
+	ignored, errIgnored := l.root.Sysctl(host.SysctlName("net/ipv4/conf/" + device + "/ignore_routes_with_linkdown"))
+	return err == nil && errIgnored == nil && strings.TrimSpace(string(carrier)) == "0" && slices.Equal(ignored, []string{"1"})
 }
 
 // route is one of IPv4.

@@ -33,7 +33,8 @@ type Rule struct {
 	Compare string `yaml:"compare"`
 	// Changes that count: removed, added, changed; none: all three.
 	Changes []string `yaml:"changes"`
-	// During is "session": only what changed while somebody was logged in from elsewhere.
+	// During is "session": only what changed while somebody was logged in from elsewhere,
+	// or had a pod of kubectl debug on the node.
 	During string `yaml:"during"`
 	// PerNode says that the values differ from node to node.
 	PerNode bool `yaml:"perNode"`

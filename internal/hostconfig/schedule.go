@@ -3,6 +3,7 @@ package hostconfig
 import (
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -34,6 +35,12 @@ func (l *look) schedule(r Rule, glob string) *table {
 		}
 	}
 	return t
+}
+
+// scheduledStill tells whether what was scheduled runs from some file, whatever that
+// is called now.
+func (l *look) scheduledStill(r Rule) bool {
+	return r.Look == "schedule" && slices.ContainsFunc(r.places(), func(glob string) bool { return len(l.table(r, glob).entries) > 0 })
 }
 
 // mentions tells whether a line that is no comment has all the words.

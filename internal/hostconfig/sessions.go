@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,8 @@ const (
 	sessionDir = "/run/systemd/sessions"
 	wtmp       = "/var/log/wtmp"
 	maxWtmp    = 16 << 20
+
+	debuggerPrefix = "node-debugger-" // of the pods of kubectl debug node/NAME
 )
 
 // sessions are the logins from elsewhere that are open now, by user, as logind
@@ -77,8 +80,24 @@ func parseSession(data []byte) (login, bool) {
 	return login{user: user, from: started / 1_000_000}, true
 }
 
+// debuggers are the pods that kubectl debug has on the node now: a shell with the
+// host's files below /host, which is a login by another way.
+func (l *look) debuggers() []login {
+	all, _ := l.containers()
+	var out []login
+	for _, c := range all {
+		if !strings.HasPrefix(c.pod, debuggerPrefix) || !slices.Contains(c.traits, hostPath+" /") {
+			continue
+		}
+		if e, err := l.root.Stat(c.bundle); err == nil {
+			out = append(out, login{user: c.pod, from: e.Changed.Unix()})
+		}
+	}
+	return out
+}
+
 // duringLogin tells whether something changed while somebody was logged in from
-// elsewhere, now or since the log of logins began.
+// elsewhere, now or since the log of logins began, or debugged the node.
 func (l *look) duringLogin(changed int64) bool {
 	if changed == 0 {
 		return false
@@ -89,6 +108,7 @@ func (l *look) duringLogin(changed int64) bool {
 		if data, err := l.root.ReadFile(wtmp, maxWtmp); err == nil {
 			l.logins = append(l.logins, parseWtmp(data)...)
 		}
+		l.logins = append(l.logins, l.debuggers()...)
 	}
 	for _, s := range l.logins {
 		if changed >= s.from && (s.to == 0 || changed <= s.to) {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/host"
 )
 
 func FuzzMessages(f *testing.F) {
@@ -38,6 +40,6 @@ func FuzzFiles(f *testing.F) {
 		}
 		cpuCount(cpus)
 		memTotal(routes)
-		hostnameOf(trie)
+		host.HostnameIn(trie)
 	})
 }

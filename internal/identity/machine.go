@@ -31,7 +31,7 @@ func (s *scene) hostnameItems() []item {
 	if err := s.checkHostname(); err != nil {
 		i = item{aspect: Hostname, subject: inForce, blind: true, why: err, hint: "run as root in the host's network namespace (hostNetwork: true in a pod), which brings its host name along"}
 	}
-	boot := item{aspect: Hostname, subject: atBoot, pending: true, value: drift.Printable(hostnameOf(text(s.root, atBoot)))}
+	boot := item{aspect: Hostname, subject: atBoot, pending: true, value: drift.Printable(host.HostnameIn(text(s.root, atBoot)))}
 	return []item{i, boot}
 }
 
@@ -55,16 +55,6 @@ func (s *scene) checkHostname() error {
 		return errForeignName
 	}
 	return nil
-}
-
-// hostnameOf reads /etc/hostname, which may have comments.
-func hostnameOf(file string) string {
-	for line := range strings.Lines(file) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			return line
-		}
-	}
-	return ""
 }
 
 const machineID = "machine-id"

@@ -235,7 +235,7 @@ func TestParsers(t *testing.T) {
 		}
 	}
 	for file, want := range map[string]string{"n1\n": "n1", "# set by cloud-init\n\nn1\n": "n1", "": "", "#\n": ""} {
-		if got := hostnameOf(file); got != want {
+		if got := host.HostnameIn(file); got != want {
 			t.Errorf("%q: %q, want %q", file, got, want)
 		}
 	}

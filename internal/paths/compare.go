@@ -206,6 +206,7 @@ func (c *comparison) below(t *target) {
 		switch {
 		case was == baseline.Unread:
 			c.markFresh(t, subject)
+		case c.isNarrowed(subject) && !c.counts(t, subject): // only the narrowed one looks at it
 		case c.facts[subject].Fresh || c.consequence(t, subject) || c.blind(subject):
 		case !seen && isMount(subject, was): // of a path that has no rule of its own any more
 		case !seen && c.counts(t, subject) && !matchAny(t.rule.MayVanish, relativeTo(t.subject, subject)):
@@ -241,7 +242,7 @@ func isMount(subject, was string) bool {
 // its own rule judges it. Of a narrowed one that is its mount alone.
 func (c *comparison) ofAnother(t *target, subject string) bool {
 	name, mount := strings.CutSuffix(subject, mountSuffix)
-	if mount && (c.narrowed[narrowed(name, onlyPresence)] || c.narrowed[narrowed(name, onlyPermissions)]) {
+	if mount && c.isNarrowed(name) {
 		return true
 	}
 	for ; len(name) > len(t.subject); name = path.Dir(name) {
@@ -250,6 +251,10 @@ func (c *comparison) ofAnother(t *target, subject string) bool {
 		}
 	}
 	return false
+}
+
+func (c *comparison) isNarrowed(subject string) bool {
+	return c.narrowed[narrowed(subject, onlyPresence)] || c.narrowed[narrowed(subject, onlyPermissions)]
 }
 
 // counts tells whether the rule still covers a recorded subject: a rule that
@@ -277,7 +282,19 @@ func (c *comparison) blind(subject string) bool {
 	return slices.ContainsFunc(c.gaps, func(g drift.Gap) bool { return g.Covers(subject) })
 }
 
+// unused tells whether the target is of a container runtime that the kubelet does not use.
+func (c *comparison) unused(t *target) bool {
+	if t.rule.Runtime == "" || c.runtime == nil {
+		return false
+	}
+	uses := c.runtime()
+	return uses != "" && uses != t.rule.Runtime
+}
+
 func (c *comparison) add(t *target, tier, subject, observed, supported string) {
+	if c.unused(t) {
+		return
+	}
 	if tier == "" {
 		tier = t.rule.Tier
 	}

@@ -43,6 +43,9 @@ type Rule struct {
 	Mounts []string `yaml:"mounts"`
 	// Must is what the paths have to be, whatever was recorded.
 	Must *Must `yaml:"must"`
+	// Runtime is whose paths they are, "containerd" or "docker": on a node whose kubelet
+	// uses another runtime nothing counts of them.
+	Runtime string `yaml:"runtime"`
 
 	// Tier of the findings; "" where the operation has none.
 	Tier string `yaml:"tier"`
@@ -75,6 +78,9 @@ func (r Rule) Validate() error {
 	}
 	if r.Appears != "" && r.Appears != "drift" {
 		return fmt.Errorf(`appears is %q: leave it out or say "drift"`, r.Appears)
+	}
+	if r.Runtime != "" && r.Runtime != "containerd" && r.Runtime != "docker" {
+		return fmt.Errorf(`runtime is %q: leave it out or say "containerd" or "docker"`, r.Runtime)
 	}
 	switch r.Only {
 	case "", onlyPresence, onlyPermissions:

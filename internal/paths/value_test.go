@@ -47,6 +47,7 @@ func TestRuleValidate(t *testing.T) {
 		"no octal":        {Paths: []string{"/etc"}, Must: &Must{Grant: "0888"}},
 		"count of what":   {Paths: []string{"/etc"}, Must: &Must{AtMost: 3}},
 		"or what":         {Paths: []string{"/etc"}, Must: &Must{Unmounted: true, OrDirectory: true}},
+		"unknown runtime": {Paths: []string{"/etc"}, Runtime: "rkt"},
 		"unknown appear":  {Paths: []string{"/etc"}, Appears: "ignore"},
 	} {
 		if r.Validate() == nil {

@@ -287,14 +287,15 @@ func TestHungVolume(t *testing.T) {
 	at := n.volume(podA, "nas")
 	_, release := probetest.Silent(t, at)
 	n.container(podA, "c1", "/mnt")
-	rules := []Rule{{Find: unmounted}, {Find: detached}, {Find: deleted}, {Find: hung, After: 2 * time.Second, Types: []string{"fuse*"}}}
+	rules := []Rule{{Find: unmounted}, {Find: detached}, {Find: deleted}, {Find: denied}, {Find: hung, After: 2 * time.Second, Types: []string{"fuse*"}}}
 	check := n.check(rules...)
 	begun := time.Now()
 	o := check.Observe(t.Context(), nil)
 	if took := time.Since(begun); took < 2*time.Second || took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
-	wants(t, o, "hung||pod "+podA+" nas|does not answer", "gap|deleted|pod "+podA+" nas|it has not answered yet")
+	wants(t, o, "hung||pod "+podA+" nas|does not answer",
+		"gap|deleted|pod "+podA+" nas|it has not answered yet", "gap|denied|pod "+podA+" nas|it has not answered yet")
 	n.wants([]Rule{{Find: hung, After: time.Second, Types: []string{"nfs*"}}})
 	// The mounts of the host are the same server.
 	n.wants([]Rule{{Find: hung, After: 2 * time.Second, Everywhere: true}}, "hung||pod "+podA+" nas|does not answer")
