@@ -1,8 +1,6 @@
 package drift
 
 import (
-	"regexp"
-	"strings"
 	"time"
 )
 
@@ -26,13 +24,4 @@ func (w Waiver) report() *WaiverReport {
 		r.Expires = &w.Expires
 	}
 	return r
-}
-
-// Glob matches s as a whole, * standing for any characters, ? for one. Unlike
-// path.Match a * also covers slashes: a waiver for /etc/kubernetes/* means all below.
-func Glob(pattern, s string) bool {
-	quoted := regexp.QuoteMeta(pattern)
-	quoted = strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(quoted)
-	matched, err := regexp.MatchString(`^(?s:`+quoted+`)$`, s)
-	return err == nil && matched
 }
