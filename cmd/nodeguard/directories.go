@@ -19,7 +19,7 @@ type watched interface{ WatchedDirectories() []string }
 
 // Watch implements drift.Watcher.
 func (d directories) Watch(ctx context.Context, to drift.Sink) error {
-	s := watch.Subscription{Source: "inotify", To: to, Subject: func(string) (string, bool) { return "", true }}
+	s := watch.Subscription{Source: "inotify", To: to, Whole: true}
 	for _, p := range d.paths {
 		s.Trees = append(s.Trees, watch.Tree{Path: p, Enter: func(rel string) bool { return rel == "" }})
 	}

@@ -33,6 +33,7 @@ type runner struct {
 	quiet    time.Time   // until when further hints merge
 	again    []time.Time // look once more then: an event came before its change
 	early    []string    // at what
+	narrow   bool        // the look under way knows at what
 	resync   time.Time
 	poll     time.Time
 	since    time.Time // of the earliest hint that the look under way answers
@@ -84,6 +85,13 @@ func (r *runner) takeHints() hints {
 	return h
 }
 
+// hintedAll tells since when all of the check is to be looked at, if it is.
+func (r *runner) hintedAll() (since time.Time, all bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hints.first, r.hints.all
+}
+
 func (r *runner) hinted() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,8 +141,19 @@ func (a *Agent) take(r result) {
 	a.answer(r.runner, r.look)
 }
 
+func sameFinding(a, b drift.Finding) bool {
+	return a.Operation == b.Operation && a.Subject == b.Subject && a.State == b.State && a.Observed == b.Observed
+}
+
 func (a *Agent) answer(r *runner, look drift.Look) {
+	now := time.Now()
+	if r.narrow {
+		r.narrow, a.narrow = false, now.Add(telling)
+	}
+	if len(r.again) == len(earlyAgain) && !slices.EqualFunc(r.look.Findings, look.Findings, sameFinding) {
+		r.again = r.again[1:] // it was not too early
+	}
 	r.look, r.answered = look, true
-	r.stats.passed(look, time.Now())
+	r.stats.passed(look, now)
 	a.stats.changed = true
 }

@@ -25,10 +25,11 @@ type Check struct {
 	former    map[string]string
 	runtime   func() string // nil: nobody tells
 
-	files Files
-	poll  atomic.Bool            // the event source is not to be relied on
-	last  atomic.Pointer[memory] // what the last whole look saw
-	wait  chan struct{}          // the package manager is to be waited for
+	files    Files
+	poll     atomic.Bool            // the event source is not to be relied on
+	last     atomic.Pointer[memory] // what the last whole look saw
+	demanded atomic.Pointer[demanded]
+	wait     chan struct{} // the package manager is to be waited for
 
 	recalled atomic.Pointer[Seen] // by a check before this one, until the first look
 	trusted  chan struct{}        // that look trusted what another run saw
@@ -97,5 +98,11 @@ func (c *Check) Observe(ctx context.Context, only []string) drift.Observation {
 	if ctx.Err() == nil {
 		c.last.CompareAndSwap(before, now) // a look that was overtaken is forgotten
 	}
-	return l.must(c.rules, now.out)
+	var demandedBefore demanded
+	if last := c.demanded.Load(); last != nil {
+		demandedBefore = *last
+	}
+	demandedNow := l.must(c.rules, demandedBefore)
+	c.demanded.Store(&demandedNow)
+	return demandedNow.with(now.out)
 }

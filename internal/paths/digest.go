@@ -18,7 +18,10 @@ import (
 // smaller; of a larger one size and modification time stand for the content.
 const maxContent = 512 << 20
 
-const bufferSize = 256 << 10
+const (
+	bufferSize  = 256 << 10
+	smallBuffer = 32 << 10
+)
 
 // queued is how many open files may wait to be read: handing over small ones one
 // by one costs more than reading them.
@@ -29,9 +32,12 @@ type Progress struct {
 	Files, Bytes atomic.Int64
 }
 
-// digests reads contents on all cores while the walk goes on.
+// digests reads contents on all cores while the walk goes on, or a single one when it
+// has ended: waking another core takes longer.
 type digests struct {
-	jobs     chan job
+	ctx      context.Context
+	single   *job     // while there is no other one
+	jobs     chan job // nil as long as that will do
 	workers  sync.WaitGroup
 	progress *Progress
 }
@@ -41,33 +47,49 @@ type job struct {
 	done func(sha256 string, err error)
 }
 
-func startDigests(ctx context.Context, progress *Progress) *digests {
-	d := &digests{jobs: make(chan job, queued), progress: progress}
-	for range runtime.GOMAXPROCS(0) {
-		d.workers.Go(func() { d.work(ctx) })
-	}
-	return d
+func newDigests(ctx context.Context, progress *Progress) *digests {
+	return &digests{ctx: ctx, progress: progress}
 }
 
-func (d *digests) work(ctx context.Context) {
-	var buf []byte
+func (d *digests) work() {
+	buf := make([]byte, bufferSize)
 	for j := range d.jobs {
-		if buf == nil { // most looks have nothing to read
-			buf = make([]byte, bufferSize)
-		}
-		sum, err := d.digest(ctx, j.file, buf)
-		_ = j.file.Close()
-		j.done(sum, err)
+		d.do(j, buf)
 	}
+}
+
+func (d *digests) do(j job, buf []byte) {
+	sum, err := d.digest(d.ctx, j.file, buf)
+	_ = j.file.Close()
+	j.done(sum, err)
 }
 
 // add hands a file over, which is closed once it is read.
-func (d *digests) add(f *os.File, done func(string, error)) { d.jobs <- job{f, done} }
+func (d *digests) add(f *os.File, done func(string, error)) {
+	j := job{f, done}
+	switch {
+	case d.jobs == nil && d.single == nil:
+		d.single = &j
+		return
+	case d.jobs == nil:
+		d.jobs = make(chan job, queued)
+		for range runtime.GOMAXPROCS(0) {
+			d.workers.Go(d.work)
+		}
+		d.jobs <- *d.single
+	}
+	d.jobs <- j
+}
 
 // wait returns when everything that was handed over is done.
 func (d *digests) wait() {
-	close(d.jobs)
-	d.workers.Wait()
+	switch {
+	case d.jobs != nil:
+		close(d.jobs)
+		d.workers.Wait()
+	case d.single != nil:
+		d.do(*d.single, make([]byte, smallBuffer))
+	}
 }
 
 func (d *digests) digest(ctx context.Context, f *os.File, buf []byte) (string, error) {

@@ -88,7 +88,7 @@ func newLook(ctx context.Context, c *Check) *look {
 			l.own[t.subject] = true
 		}
 	}
-	l.digests = startDigests(ctx, progress)
+	l.digests = newDigests(ctx, progress)
 	return l
 }
 

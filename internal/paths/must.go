@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,33 +52,61 @@ func (m Must) validate() error {
 	return nil
 }
 
-// must adds what the paths must be and are not. It is looked at every time.
-func (l *look) must(rules []drift.Bound[Rule], seen drift.Observation) drift.Observation {
-	j := demands{root: l.root}
-	for _, r := range rules {
-		if r.Rule.Must == nil {
-			continue
-		}
-		for _, p := range r.Rule.Paths {
-			j.operation, j.path = r.Operation, p
-			j.judge(*r.Rule.Must)
-		}
-		if r.Rule.Must.RootDir != "" {
-			j.runningRootDir(r.Rule.Must.RootDir)
+// demanded is what paths must be and are not, rule by rule.
+type demanded []drift.Observation
+
+// must looks at what the paths must be: every time, but for rules that nothing was said
+// of since before.
+func (l *look) must(rules []drift.Bound[Rule], before demanded) demanded {
+	out := make(demanded, len(rules))
+	for i, r := range rules {
+		switch {
+		case r.Rule.Must == nil:
+		case before != nil && len(l.only) > 0 && !l.saidOf(r.Rule.Paths):
+			out[i] = before[i]
+		default:
+			out[i] = demand(l.root, l.mounts, r)
 		}
 	}
-	if len(j.out.Findings)+len(j.out.Gaps) == 0 {
+	return out
+}
+
+func (l *look) saidOf(paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		return slices.ContainsFunc(l.only, func(subject string) bool { return touches(subject, drift.Printable(p)) })
+	})
+}
+
+// with adds what was seen.
+func (d demanded) with(seen drift.Observation) drift.Observation {
+	out := drift.Observation{Findings: slices.Clone(seen.Findings), Gaps: slices.Clone(seen.Gaps), Facts: seen.Facts}
+	added := false
+	for _, o := range d {
+		out.Findings, out.Gaps = append(out.Findings, o.Findings...), append(out.Gaps, o.Gaps...)
+		added = added || len(o.Findings)+len(o.Gaps) > 0
+	}
+	if !added {
 		return seen
 	}
-	out := drift.Observation{Facts: seen.Facts}
-	out.Findings = append(append(out.Findings, seen.Findings...), j.out.Findings...)
-	out.Gaps = append(append(out.Gaps, seen.Gaps...), j.out.Gaps...)
 	return out.Sorted()
+}
+
+func demand(root *host.Root, mounts []*mountinfo.Info, r drift.Bound[Rule]) drift.Observation {
+	j := demands{root: root, mounts: mounts, operation: r.Operation}
+	for _, p := range r.Rule.Paths {
+		j.path = p
+		j.judge(*r.Rule.Must)
+	}
+	if r.Rule.Must.RootDir != "" {
+		j.runningRootDir(r.Rule.Must.RootDir)
+	}
+	return j.out
 }
 
 // demands judges one path after the other.
 type demands struct {
 	root            *host.Root
+	mounts          []*mountinfo.Info // as the look has seen them
 	operation, path string
 	out             drift.Observation
 }
@@ -145,12 +174,12 @@ func (j *demands) link(m Must) error {
 }
 
 func (j *demands) unmounted() error {
-	mounts, err := j.root.Mounts()
-	if err != nil {
+	if j.mounts == nil {
+		_, err := j.root.Mounts() // it could not be read just before, either
 		return err
 	}
 	var over *mountinfo.Info
-	for _, m := range mounts {
+	for _, m := range j.mounts {
 		if m.Mountpoint == j.path {
 			over = m
 		}

@@ -40,11 +40,17 @@ func (w *Watcher) forget(m *mark, ended bool) {
 	}
 }
 
-// changed tells everybody who asked for it that something happened at a path.
+// changed tells everybody who asked for it that something happened at a path: first
+// those who look at nothing else.
 func (w *Watcher) changed(name string, moved bool, pid int) {
-	for sub := range w.subscribers {
-		for _, t := range sub.trees {
-			w.changedTree(sub, t, name, moved, pid)
+	for _, whole := range [...]bool{false, true} {
+		for sub := range w.subscribers {
+			if sub.Whole != whole {
+				continue
+			}
+			for _, t := range sub.trees {
+				w.changedTree(sub, t, name, moved, pid)
+			}
 		}
 	}
 }

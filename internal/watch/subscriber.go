@@ -43,7 +43,10 @@ type subscriber struct {
 }
 
 func newSubscriber(s Subscription, mu *sync.Mutex) *subscriber {
-	if s.Subject == nil {
+	switch {
+	case s.Whole:
+		s.Subject = func(string) (string, bool) { return "", true }
+	case s.Subject == nil:
 		s.Subject = func(path string) (string, bool) { return drift.Printable(path), true }
 	}
 	sub := &subscriber{Subscription: s, mu: mu, sent: map[string]bool{}, pending: map[string]cause{}}

@@ -29,7 +29,10 @@ type Subscription struct {
 	// Subject translates the path that changed, in terms of Tree.Path, and tells
 	// whether it counts. It has to be quick. nil: all count, as printable paths.
 	Subject func(path string) (subject string, counts bool)
-	To      drift.Sink
+	// Whole is for a check that looks at all of its area whatever happens there: no
+	// subject, and told after those who are told one.
+	Whole bool
+	To    drift.Sink
 }
 
 // Delays between attempts to watch what could not be watched.
