@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -305,6 +306,9 @@ func TestProcessesAreTheHostsOwn(t *testing.T) {
 	}
 	if len(found) != 1 || found[0].Args[1] != "1000" || found[0].Program() != "kubelet" || found[0].Replaced() {
 		t.Fatalf("found %+v", found)
+	}
+	if age := time.Since(found[0].Started); age < 0 || age > time.Minute {
+		t.Errorf("it was started %v ago", age)
 	}
 	hosttest.Run(t, "rm", dir+"/kubelet")
 	if found, _ = r.Processes("kubelet"); len(found) != 1 || !found[0].Replaced() || found[0].Program() != "kubelet" {

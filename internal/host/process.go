@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // Process is a process of the host itself, not of a container with a pid
@@ -53,6 +54,10 @@ func (r *Root) Processes(comms ...string) ([]Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	boot, err := booted()
+	if err != nil {
+		return nil, err
+	}
 	var out []Process
 	for _, pid := range pids {
 		p, err := fs.Proc(pid)
@@ -60,7 +65,7 @@ func (r *Root) Processes(comms ...string) ([]Process, error) {
 			continue // it has ended
 		}
 		if comm, err := p.Comm(); err == nil && slices.Contains(comms, comm) {
-			if found, err := process(p, comm); err == nil {
+			if found, err := process(p, comm, boot); err == nil {
 				out = append(out, found)
 			}
 		}
@@ -71,7 +76,7 @@ func (r *Root) Processes(comms ...string) ([]Process, error) {
 
 var errContained = errors.New("in a pid namespace of its own")
 
-func process(p procfs.Proc, comm string) (Process, error) {
+func process(p procfs.Proc, comm string, boot time.Time) (Process, error) {
 	status, err := p.NewStatus()
 	if err != nil {
 		return Process{}, err
@@ -87,11 +92,20 @@ func process(p procfs.Proc, comm string) (Process, error) {
 	if err != nil {
 		return Process{}, err
 	}
-	started, err := stat.StartTime()
-	if err != nil {
-		return Process{}, err
-	}
 	exe, _ := p.Executable()
-	whole, fraction := int64(started), started-float64(int64(started))
-	return Process{PID: p.PID, Comm: comm, Args: args, Exe: exe, Started: time.Unix(whole, int64(fraction*1e9))}, nil
+	ticks := time.Duration(stat.Starttime) * (time.Second / userHZ) //nolint:gosec // since the boot
+	return Process{PID: p.PID, Comm: comm, Args: args, Exe: exe, Started: boot.Add(ticks)}, nil
+}
+
+// userHZ is in how many parts a second procfs counts.
+const userHZ = 100
+
+// booted is when the host booted, by its clock as it is now. /proc/stat has it too, once
+// the kernel has counted each interrupt of the machine.
+func booted() (time.Time, error) {
+	var since unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err != nil {
+		return time.Time{}, fmt.Errorf("read the time since the boot: %w", err)
+	}
+	return time.Now().Add(-time.Duration(since.Nano())).Round(0), nil
 }
