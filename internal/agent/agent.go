@@ -89,6 +89,7 @@ type Agent struct {
 	freeze   time.Time // until when families are shown as they were: maintenance
 	frozen   []drift.Condition
 	retell   time.Time // when a waiver ends, or Looked wants to be told again
+	budget   budget
 	narrow   time.Time // until when looks at everything leave the host to one that knows at what
 
 	wake    chan struct{}

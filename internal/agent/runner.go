@@ -34,6 +34,7 @@ type runner struct {
 	again    []time.Time // look once more then: an event came before its change
 	early    []string    // at what
 	narrow   bool        // the look under way knows at what
+	budget   budget
 	resync   time.Time
 	poll     time.Time
 	since    time.Time // of the earliest hint that the look under way answers
@@ -46,6 +47,7 @@ type hints struct {
 	armed    bool // all, reusing what is known
 	early    bool
 	first    time.Time
+	last     time.Time
 }
 
 func (h hints) empty() bool { return !h.all && !h.armed && len(h.subjects) == 0 }
@@ -60,13 +62,16 @@ func (r *runner) hint(h drift.Hint) {
 	if r.hints.first.IsZero() {
 		r.hints.first = h.At
 	}
+	r.hints.last = h.At
 	r.hints.early = r.hints.early || h.Early
 	r.traced(h)
 	switch {
 	case h.Armed:
 		r.hints.armed = true
-	case h.Subject == "" || h.Lost || len(r.hints.subjects) >= maxSubjects:
+	case h.Subject == "" || h.Lost:
 		r.hints.all = true
+	case len(r.hints.subjects) >= maxSubjects:
+		r.hints.armed = true
 	default:
 		if r.hints.subjects == nil {
 			r.hints.subjects = map[string]bool{}
@@ -74,6 +79,13 @@ func (r *runner) hint(h drift.Hint) {
 		r.hints.subjects[h.Subject] = true
 	}
 	r.nudge()
+}
+
+// rearm has all looked at, whatever was hinted.
+func (r *runner) rearm() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hints.armed = true
 }
 
 // takeHints returns what was hinted and forgets it.
@@ -85,11 +97,11 @@ func (r *runner) takeHints() hints {
 	return h
 }
 
-// hintedAll tells since when all of the check is to be looked at, if it is.
-func (r *runner) hintedAll() (since time.Time, all bool) {
+// hintedAll tells since when and until when it was hinted, and whether at all of the check.
+func (r *runner) hintedAll() (first, last time.Time, all bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.hints.first, r.hints.all
+	return r.hints.first, r.hints.last, r.hints.all
 }
 
 func (r *runner) hinted() bool {
@@ -102,6 +114,9 @@ func (r *runner) hinted() bool {
 func (h hints) only() []string {
 	if h.all {
 		return nil
+	}
+	if h.armed {
+		return []string{}
 	}
 	only := slices.AppendSeq([]string{}, maps.Keys(h.subjects))
 	slices.Sort(only)
@@ -154,6 +169,8 @@ func (a *Agent) answer(r *runner, look drift.Look) {
 		r.again = r.again[1:] // it was not too early
 	}
 	r.look, r.answered = look, true
+	r.budget.spend(look.Took, now)
+	a.budget.spend(look.Took, now)
 	r.stats.passed(look, now)
 	a.stats.changed = true
 }

@@ -59,6 +59,7 @@ func (a *Agent) stepRunner(ctx context.Context, r *runner, now time.Time) time.T
 	switch {
 	case !r.resync.After(now):
 		r.resync = a.onGrid(now.Add(jittered(resyncOf(r.check))))
+		r.rearm()
 		a.start(ctx, r, []string{}, now)
 	case len(r.again) > 0 && !r.again[0].After(now):
 		r.again = r.again[1:]
@@ -89,11 +90,12 @@ const (
 // hintedDue is when to answer what was hinted. One change often concerns several checks:
 // the one that knows what changed is quick, and goes first.
 func (a *Agent) hintedDue(r *runner) time.Time {
-	since, all := r.hintedAll()
-	if !all {
-		return r.quiet
+	due := latest(r.quiet, earliest(r.budget.free(ownBurst), a.budget.free(burst)))
+	since, last, all := r.hintedAll()
+	if all {
+		due = latest(due, earliest(a.narrow, since.Add(narrowLook)))
 	}
-	return latest(r.quiet, earliest(a.narrow, since.Add(narrowLook)))
+	return latest(r.quiet, earliest(due, last.Add(calm)))
 }
 
 // startHinted answers hints at once; further ones merge until the window ends.
@@ -114,13 +116,16 @@ func (a *Agent) start(ctx context.Context, r *runner, only []string, now time.Ti
 	}
 	if !h.empty() {
 		r.since = h.first
-		if h.all {
+		switch {
+		case h.all:
 			only = nil
-		} else if only != nil {
+		case h.armed && only != nil:
+			only = h.only()
+		case only != nil:
 			only = append(slices.Clone(only), h.only()...)
 		}
 	}
-	if r.narrow = len(h.subjects) > 0 && !h.all; r.narrow {
+	if r.narrow = len(h.subjects) > 0 && !h.all && !h.armed; r.narrow {
 		a.narrow = now.Add(narrowLook)
 	}
 	a.observe(ctx, r, only, now)

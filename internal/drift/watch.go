@@ -23,7 +23,7 @@ type Hint struct {
 	Path    string // of the file that changed, printable; "" is unknown
 	At      time.Time
 	Early   bool // the event comes before the change: look again a moment later, too
-	Armed   bool // the source listens from now on: look at all, reusing what is still as it was
+	Armed   bool // the source listens from now on, or again: look at all, reusing what is still as it was
 	Lost    bool // a queue overflowed; what else happened is unknown
 }
 

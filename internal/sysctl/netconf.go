@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -30,6 +32,9 @@ const (
 type netconf struct {
 	check *Check
 	conn  *netlink.Conn
+	moved chan struct{} // interfaces came or went, or messages were lost
+	lost  atomic.Bool
+	ended chan struct{}
 }
 
 func (c *Check) armNetconf(drift.Sink) (stream, error) {
@@ -55,11 +60,16 @@ func (c *Check) armNetconf(drift.Sink) (stream, error) {
 func (n *netconf) Close() error { return n.conn.Close() }
 
 func (n *netconf) run(to drift.Sink) error {
+	var reholding sync.WaitGroup
+	defer reholding.Wait()
+	n.moved, n.ended = make(chan struct{}, 1), make(chan struct{})
+	defer close(n.ended)
+	reholding.Go(func() { n.rehold(to) })
 	for {
 		messages, err := n.conn.Receive()
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
-			n.all(to, true)
+			n.all(true)
 		case err != nil:
 			return fmt.Errorf("receive from rtnetlink: %w", err)
 		}
@@ -69,34 +79,68 @@ func (n *netconf) run(to drift.Sink) error {
 	}
 }
 
-// all takes interfaces up anew and hints for everything.
-func (n *netconf) all(to drift.Sink, lost bool) {
-	n.check.rehold(netconfSource, to)
-	to.Hint(drift.Hint{Source: netconfSource, Lost: lost, At: time.Now()})
+// reholdBurst is how long taking interfaces up takes before it is put off.
+const reholdBurst = 50 * time.Millisecond
+
+// rehold takes interfaces up anew as they come and go, and hints for everything then: at
+// once, and for no more than a tenth of the time where a thousand of them do.
+func (n *netconf) rehold(to drift.Sink) {
+	var spent time.Duration
+	var last time.Time
+	for {
+		select {
+		case <-n.ended:
+			return
+		case <-n.moved:
+		}
+		began := time.Now()
+		n.check.rehold(netconfSource, to)
+		to.Hint(drift.Hint{Source: netconfSource, Lost: n.lost.Swap(false), At: began})
+		spent = max(0, spent-began.Sub(last)/10) + time.Since(began)
+		if last = began; spent <= reholdBurst {
+			continue
+		}
+		select {
+		case <-n.ended:
+			return
+		case <-time.After(10 * (spent - reholdBurst)):
+		}
+	}
+}
+
+// all has everything looked at.
+func (n *netconf) all(lost bool) {
+	if lost {
+		n.lost.Store(true)
+	}
+	select {
+	case n.moved <- struct{}{}:
+	default: // it will be
+	}
 }
 
 func (n *netconf) take(m netlink.Message, to drift.Sink) {
 	switch m.Header.Type {
 	case unix.RTM_DELNETCONF:
-		n.all(to, false)
+		n.all(false)
 	case unix.RTM_NEWNETCONF:
 		change, err := parseNetconf(m.Data)
 		if err != nil {
 			to.Failed(netconfSource, err)
-			n.all(to, false)
+			n.all(false)
 			return
 		}
 		n.changed(change, to)
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if isDefaultRoute(m.Data) {
-			n.all(to, false)
+			n.all(false)
 		}
 	}
 }
 
 func (n *netconf) changed(c netconfChange, to drift.Sink) {
 	if c.newInterface() {
-		n.all(to, false)
+		n.all(false)
 		return
 	}
 	var told []string

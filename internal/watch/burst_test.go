@@ -98,7 +98,7 @@ func TestBurstKeepsWhoDidIt(t *testing.T) {
 		want := []drift.Hint{
 			{Source: "s", Subject: "/open", PID: 1, At: start},
 			{Source: "s", Subject: "/a", PID: 2, At: start},
-			{Source: "s", PID: 5, At: start},
+			{Source: "s", PID: 5, At: start, Armed: true},
 			{Source: "s", Subject: "/a", PID: 4, At: start},
 			{Source: "s", Subject: "/b", At: start},
 			{Source: "s", Subject: "/open", At: start},

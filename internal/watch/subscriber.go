@@ -121,12 +121,13 @@ func (s *subscriber) wait(subject string, by cause) {
 
 func (s *subscriber) send(subject string, by cause) {
 	s.sent[subject] = true
-	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, PID: by.pid, Path: drift.Printable(by.path), At: by.at})
+	s.To.Hint(drift.Hint{Source: s.Source, Subject: subject, Armed: subject == "" && !s.Whole, PID: by.pid, Path: drift.Printable(by.path), At: by.at})
 }
 
-// lost says that events were dropped, at once.
+// lost says that events were dropped, at once. To a check that is told names the
+// metadata of its files tells what it was not told, here and where there were too many.
 func (s *subscriber) lost() {
-	s.To.Hint(drift.Hint{Source: s.Source, At: time.Now(), Lost: true})
+	s.To.Hint(drift.Hint{Source: s.Source, At: time.Now(), Lost: true, Armed: !s.Whole})
 }
 
 // flush ends the window; in the next one what has just been sent waits again.

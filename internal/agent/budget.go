@@ -1,0 +1,38 @@
+package agent
+
+import "time"
+
+const (
+	// share is the part of the time, one in so many, that looks take in the long run,
+	// whatever happens on the host.
+	share = 8
+	// burst is how long they take at most before that counts, and ownBurst one check's
+	// before it waits for the others.
+	burst    = 80 * time.Millisecond
+	ownBurst = 30 * time.Millisecond
+	// most is as much of one look as counts: one that waits for an answer costs nothing.
+	most = 400 * time.Millisecond
+	// calm is after which silence a storm is over: the look that tells how it ended waits
+	// for no share.
+	calm = 250 * time.Millisecond
+)
+
+// budget is what looks took lately, less what they may take in the time since.
+type budget struct {
+	spent time.Duration
+	at    time.Time
+}
+
+// spend counts a look.
+func (b *budget) spend(took time.Duration, now time.Time) {
+	b.spent = max(0, b.spent-now.Sub(b.at)/share) + min(took, most)
+	b.at = now
+}
+
+// free is when no more than burst will have been spent.
+func (b *budget) free(burst time.Duration) time.Time {
+	if b.spent <= burst {
+		return time.Time{}
+	}
+	return b.at.Add((b.spent - burst) * share)
+}

@@ -1,0 +1,34 @@
+package agent
+
+import (
+	"testing"
+	"time"
+)
+
+// What looks take is a burst, and a share of the time beyond that.
+func TestBudget(t *testing.T) {
+	var b budget
+	now := time.Now()
+	b.spend(burst, now)
+	if !b.free(burst).IsZero() {
+		t.Error("a burst is not free")
+	}
+	looked := time.Duration(0)
+	for end := now.Add(time.Minute); now.Before(end); {
+		if due := b.free(burst); due.After(now) {
+			now = due
+		}
+		const look = 30 * time.Millisecond
+		now = now.Add(look)
+		looked += look
+		b.spend(look, now)
+	}
+	if least, most := time.Minute/share-burst, time.Minute/share+burst; looked < least || looked > most {
+		t.Errorf("looks took %v of a minute", looked)
+	}
+	now = now.Add(time.Minute)
+	b.spend(time.Millisecond, now)
+	if !b.free(0).After(now) || !b.free(burst).IsZero() {
+		t.Errorf("after a quiet minute %v are spent", b.spent)
+	}
+}
