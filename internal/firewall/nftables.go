@@ -39,13 +39,18 @@ func readNftables(ctx context.Context, skip func(name string) bool) (tables []ta
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	defer aside(conn.CloseLasting)
+	dump, err := openRuleDump(deadline)
+	if err != nil {
+		return nil, err
+	}
+	defer aside(dump.close)
 
 	for range attempts {
 		before, err := generation(deadline)
 		if err != nil {
 			return nil, err
 		}
-		r := nftReader{conn: conn, skip: skip}
+		r := nftReader{conn: conn, dump: dump, skip: skip}
 		tables, err := r.tables()
 		after, changed := generation(deadline)
 		switch {
@@ -98,6 +103,7 @@ func aside(closing func() error) { go func() { _ = closing() }() }
 // nftReader reads one generation.
 type nftReader struct {
 	conn *nftables.Conn
+	dump *ruleDump
 	skip func(name string) bool
 }
 
@@ -196,14 +202,24 @@ func hookOf(c *nftables.Chain) string {
 
 var hooks = [...]string{"prerouting", "input", "forward", "output", "postrouting"}
 
-func (r nftReader) rules(t *nftables.Table, c *nftables.Chain) ([]rule, error) {
-	found, err := r.conn.GetRules(t, c)
+// rules are those of the chain that can do anything to a packet.
+func (r nftReader) rules(t *nftables.Table, c *nftables.Chain) (out []rule, err error) {
+	var decoded [][]expr.Any // maps are asked for once the rules have been read
+	err = r.dump.each(byte(t.Family), t.Name, c.Name, func(expressions []byte) error {
+		if takes, err := effective(expressions); err != nil || !takes {
+			return err
+		}
+		exprs, err := decode(byte(t.Family), expressions)
+		if err == nil {
+			decoded = append(decoded, exprs)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	var out []rule
-	for _, f := range found {
-		rule, err := r.rule(t, f.Exprs)
+	for _, exprs := range decoded {
+		rule, err := r.rule(t, exprs)
 		if err != nil {
 			return nil, err
 		}
