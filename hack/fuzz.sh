@@ -16,6 +16,8 @@ one() {
   if (cd "$folder" && "$program" -test.run '^$' -test.fuzz "^$2\$" -test.fuzztime "$FUZZTIME" -test.parallel 1 \
     -test.fuzzcachedir "$(go env GOCACHE)/fuzz/$1") >"$log" 2>&1; then
     echo "ok   $1 $2: $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
+  elif grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input' "$log"; then
+    echo "ok   $1 $2: $(grep -o 'execs: [0-9]*' "$log" | tail -1), an input was under way at the end" # go.dev/issue/75804, fixed in Go 1.27
   else
     echo "FAIL $1 $2" && cat "$log"
     return 1

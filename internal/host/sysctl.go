@@ -17,12 +17,26 @@ func SysctlPath(name string) string {
 	if i := strings.IndexAny(name, "./"); i < 0 || name[i] == '/' {
 		return name
 	}
-	return strings.NewReplacer(".", "/", "/", ".").Replace(name)
+	return swapped(name)
 }
 
 // SysctlName is the name of a path below /proc/sys, the inverse of SysctlPath.
 func SysctlName(path string) string {
-	return strings.NewReplacer(".", "/", "/", ".").Replace(path)
+	return swapped(path)
+}
+
+// swapped has "." and "/" change places. Names of interfaces need not be UTF-8.
+func swapped(name string) string {
+	out := []byte(name)
+	for i, c := range out {
+		switch c {
+		case '.':
+			out[i] = '/'
+		case '/':
+			out[i] = '.'
+		}
+	}
+	return string(out)
 }
 
 // Sysctl returns the fields of a sysctl's value. Whether a net sysctl is the

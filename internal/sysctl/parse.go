@@ -38,15 +38,18 @@ func parseSetting(line string) (setting, bool) {
 	}
 	name, value, assigned := strings.Cut(line, "=")
 	name, minus := strings.CutPrefix(name, "-")
-	name = strings.TrimSpace(name)
-	if name == "" || !assigned && !minus {
+	path := key(strings.TrimSpace(name))
+	if path == "" || !assigned && !minus {
 		return setting{}, false
 	}
-	return setting{key: key(name), value: strings.TrimSpace(value), bare: !assigned}, true
+	return setting{key: path, value: strings.TrimSpace(value), bare: !assigned}, true
 }
 
 // key is the path of a name, without doubled or leading slashes.
 func key(name string) string {
 	path := host.SysctlPath(strings.TrimPrefix(name, "/proc/sys/"))
+	if path != "" && path[0] != '/' && path[len(path)-1] != '/' && !strings.Contains(path, "//") {
+		return path
+	}
 	return strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }
