@@ -371,7 +371,7 @@ func TestBaselineOfAnotherMachineIsArchived(t *testing.T) {
 
 // kills is how often the agent is killed at a point of its start or its work;
 // $NODEGUARD_KILLS says another number.
-const kills = 40
+const kills = 200
 
 func TestKilledAtAnyMoment(t *testing.T) {
 	if !hosttest.Alone(t) {

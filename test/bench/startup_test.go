@@ -24,7 +24,7 @@ func BenchmarkStartup(b *testing.B) {
 			b.Fatal(err)
 		}
 		restarts(b, r, "100 bytes each")
-		r.note("A start reads every content again, since only that tells what happened to it meanwhile: what the first report takes depends on how much there is to read.")
+		r.note("The first report trusts the metadata by which the run before knew the files; every content is read after it.")
 	})
 }
 
