@@ -2,7 +2,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help check build test lint e2e demo fuzz bench bench-scale image clean
+.PHONY: help check build test lint e2e demo soak fuzz bench bench-scale image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ e2e: build ## Run a real cluster, and a real systemd with firewalls, and watch t
 
 demo: build ## Break a node of a real cluster, see who is told what, and repair it (needs root; DEMO=auto asks nothing)
 	@hack/demo.sh
+
+soak: ## A day of drift in some minutes: memory, goroutines and descriptors stay flat (needs root)
+	go test -count=1 -v ./cmd/nodeguard -run '^TestADayOfDriftLeaksNothing$$'
 
 fuzz: ## Run every fuzz target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
