@@ -49,6 +49,7 @@ type daemon struct {
 	node    *kube.Node
 
 	upgrading upgrading
+	facts     known // of the baseline that is in force
 	seen      recollection
 	who       whoModes
 

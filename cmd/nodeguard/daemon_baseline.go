@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -36,12 +37,36 @@ func (d *daemon) looked(looks map[string]drift.Look, at time.Time) (again time.T
 			again = soonest // it is the Node that is not ready
 		}
 	default:
-		d.extendBaseline(looks, at)
-		d.absorbRenewals(looks, at)
+		news := d.facts.news(looks)
+		d.extendBaseline(news, at)
+		d.absorbRenewals(news, at)
 		d.acceptFleet(looks, at)
 		again = d.followUpgrade(at)
 	}
 	return again
+}
+
+// known are the facts that were gone through, by check. Most looks see what the ones
+// before saw, and share it.
+type known map[string]map[string]drift.Fact
+
+// news are the looks with other facts than when they were gone through last.
+func (k *known) news(looks map[string]drift.Look) map[string]drift.Look {
+	if *k == nil {
+		*k = known{}
+	}
+	out := map[string]drift.Look{}
+	for check, l := range looks {
+		if l.Facts == nil || l.Error != "" || sameMap((*k)[check], l.Facts) {
+			continue
+		}
+		out[check], (*k)[check] = l, l.Facts
+	}
+	return out
+}
+
+func sameMap(a, b map[string]drift.Fact) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }
 
 // settleLooks is how often it is asked at most whether the node has settled.
@@ -121,6 +146,7 @@ func (d *daemon) keepState() {
 
 // baselineChanged has the checks built anew.
 func (d *daemon) baselineChanged() {
+	d.facts = nil
 	select {
 	case d.anew <- struct{}{}:
 	default: // it is to be built anew already
