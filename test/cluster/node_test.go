@@ -117,6 +117,7 @@ func (n *Node) install() error {
 		"var/lib/kubelet/pki/" + firstCertificate:     string(cert) + string(key),
 		"etc/kubernetes/pki/ca.crt":                   string(n.cluster.pki.ca()),
 		"etc/kubernetes/kubelet-customized-args.conf": "# written by the node pool's configuration\n",
+		"etc/kubernetes/policy.yaml":                  "# the provider's\n",
 		"etc/cni/net.d/10-bridge.conflist":            fmt.Sprintf(cniConfig, n.index),
 		"etc/containerd/config.toml":                  containerdConfig,
 		"etc/kube-proxy/config.yaml":                  fmt.Sprintf(proxyConfig, n.proxier),

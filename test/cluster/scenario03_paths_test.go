@@ -17,7 +17,7 @@ func TestProtectedPaths(t *testing.T) {
 	change := func(what, words, command, back string) {
 		changes = append(changes, Change{What: what, Condition: "KubernetesPathDrift", Words: words, Command: command, Back: back})
 	}
-	files := []string{"/etc/kubernetes/kubelet-customized-args.conf", "/var/lib/kubelet/config.yaml", "/etc/containerd/config.toml"}
+	files := []string{"/etc/kubernetes/policy.yaml", "/var/lib/kubelet/config.yaml", "/etc/containerd/config.toml"}
 	dirs := []string{"/etc/kubernetes", "/etc/containerd"}
 	for _, file := range files {
 		kept := "/srv/kept/" + path.Base(file)

@@ -53,12 +53,12 @@ func TestAgentEvicted(t *testing.T) {
 		t.Fatal(err)
 	}
 	evicted := Change{
-		What: "a file edited while the agent is evicted", Condition: "KubernetesPathDrift", Words: "/etc/kubernetes/kubelet-customized-args.conf is content",
+		What: "a file edited while the agent is evicted", Condition: "KubernetesPathDrift", Words: "/etc/kubernetes/policy.yaml is content",
 		Do: func(t testing.TB, n *Node) {
 			kubectl(t, "create", "--raw", "/api/v1/namespaces/nodeguard/pods/"+pod+"/eviction", "-f", eviction)
-			n.Run(t, "while pgrep -x nodeguard > /dev/null; do :; done; cd /etc/kubernetes; cp kubelet-customized-args.conf /srv/args; echo '# edited' >> kubelet-customized-args.conf")
+			n.Run(t, "while pgrep -x nodeguard > /dev/null; do :; done; cd /etc/kubernetes; cp policy.yaml /srv/args; echo '# edited' >> policy.yaml")
 		},
-		Back: "cat /srv/args > /etc/kubernetes/kubelet-customized-args.conf",
+		Back: "cat /srv/args > /etc/kubernetes/policy.yaml",
 	}
 	r := n.Drift(t, evicted)
 	rolledOut(t)
@@ -72,7 +72,7 @@ func TestAgentEvicted(t *testing.T) {
 func TestNodeRebooted(t *testing.T) {
 	install(t)
 	n, mark := cluster.nodes[1], cluster.seen.Mark()
-	file := "/etc/kubernetes/kubelet-customized-args.conf"
+	file := "/etc/kubernetes/policy.yaml"
 	rebooted := Change{
 		What: "a file edited while the node is off", Condition: "KubernetesPathDrift", Words: file + " is content",
 		Do: func(t testing.TB, n *Node) {

@@ -81,7 +81,7 @@ dpkg-deb --root-owner-group -Znone -b /srv/package /srv/kubelet-%s.deb >/dev/nul
 func TestAcceptByAnnotation(t *testing.T) {
 	install(t)
 	n, mark, began := cluster.nodes[0], cluster.seen.Mark(), time.Now()
-	const file = "/etc/kubernetes/kubelet-customized-args.conf"
+	const file = "/etc/kubernetes/policy.yaml"
 	n.Run(t, "cp -p "+file+" /srv/before; echo '# meant' >> "+file)
 	first := digest(t, n.sees(t, mark, "a change", "KubernetesPathDrift", corev1.ConditionTrue, file+" is content").Message)
 	between := cluster.seen.Mark()
