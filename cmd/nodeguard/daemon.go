@@ -81,7 +81,7 @@ func runAgent(ctx context.Context, flags *agentOptions) error {
 		return err
 	}
 	defer d.state.close()
-	d.seen.kept = aside(d.seenBefore)
+	d.seen.kept = d.recalling()
 	d.files, d.units = watch.New(s.host), units.New(s.host)
 	return d.run(ctx)
 }

@@ -30,12 +30,16 @@ func (r *recollection) recall(check drift.Check, key string) {
 	r.check, r.key = next, key
 }
 
-// seenBefore is what an earlier run kept; nil where there is nothing to trust, and for
-// a single look, after which nobody would read the contents.
-func (d *daemon) seenBefore() *paths.Seen {
+// recalling begins to read what an earlier run kept. There is nothing where nothing is
+// recorded, and for a single look, after which nobody would read the contents.
+func (d *daemon) recalling() func() *paths.Seen {
 	if d.baseline == nil || d.flags.once {
-		return nil
+		return func() *paths.Seen { return nil }
 	}
+	return aside(d.seenBefore) // which asks for no baseline: the Node may bring another one
+}
+
+func (d *daemon) seenBefore() *paths.Seen {
 	data, err := d.store.LoadSeen()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
