@@ -5,16 +5,16 @@ import "time"
 const (
 	// share is the part of the time, one in so many, that looks take in the long run,
 	// whatever happens on the host.
-	share = 8
+	share = 16
 	// burst is how long they take at most before that counts, and ownBurst one check's
 	// before it waits for the others.
-	burst    = 80 * time.Millisecond
-	ownBurst = 30 * time.Millisecond
+	burst    = 40 * time.Millisecond
+	ownBurst = 15 * time.Millisecond
 	// most is as much of one look as counts: one that waits for an answer costs nothing.
 	most = 400 * time.Millisecond
 	// calm is after which silence a storm is over: the look that tells how it ended waits
 	// for no share.
-	calm = 250 * time.Millisecond
+	calm = 400 * time.Millisecond
 )
 
 // budget is what looks took lately, less what they may take in the time since.
@@ -29,10 +29,12 @@ func (b *budget) spend(took time.Duration, now time.Time) {
 	b.at = now
 }
 
-// free is when no more than burst will have been spent.
-func (b *budget) free(burst time.Duration) time.Time {
-	if b.spent <= burst {
+// free is when no more than burst will have been spent by a look that takes as long as
+// the last one, or nothing has been spent lately.
+func (b *budget) free(burst, last time.Duration) time.Time {
+	over := min(b.spent+last-burst, b.spent)
+	if over <= 0 {
 		return time.Time{}
 	}
-	return b.at.Add((b.spent - burst) * share)
+	return b.at.Add(over * share)
 }

@@ -10,12 +10,12 @@ func TestBudget(t *testing.T) {
 	var b budget
 	now := time.Now()
 	b.spend(burst, now)
-	if !b.free(burst).IsZero() {
+	if !b.free(burst, 0).IsZero() {
 		t.Error("a burst is not free")
 	}
 	looked := time.Duration(0)
 	for end := now.Add(time.Minute); now.Before(end); {
-		if due := b.free(burst); due.After(now) {
+		if due := b.free(burst, 0); due.After(now) {
 			now = due
 		}
 		const look = 30 * time.Millisecond
@@ -28,7 +28,16 @@ func TestBudget(t *testing.T) {
 	}
 	now = now.Add(time.Minute)
 	b.spend(time.Millisecond, now)
-	if !b.free(0).After(now) || !b.free(burst).IsZero() {
+	if !b.free(0, 0).After(now) || !b.free(burst, 0).IsZero() {
 		t.Errorf("after a quiet minute %v are spent", b.spent)
+	}
+
+	b = budget{}
+	b.spend(burst/2, now)
+	if due := b.free(burst, burst); !due.Equal(now.Add(share * burst / 2)) {
+		t.Errorf("a look that takes a burst waits %v for half of one", due.Sub(now))
+	}
+	if b = (budget{}); !b.free(burst, time.Hour).IsZero() {
+		t.Error("whoever spent nothing waits")
 	}
 }

@@ -90,7 +90,7 @@ const (
 // hintedDue is when to answer what was hinted. One change often concerns several checks:
 // the one that knows what changed is quick, and goes first.
 func (a *Agent) hintedDue(r *runner) time.Time {
-	due := latest(r.quiet, earliest(r.budget.free(ownBurst), a.budget.free(burst)))
+	due := latest(r.quiet, earliest(r.budget.free(ownBurst, r.look.Took), a.budget.free(burst, r.look.Took)))
 	since, last, all := r.hintedAll()
 	if all {
 		due = latest(due, earliest(a.narrow, since.Add(narrowLook)))
@@ -100,8 +100,12 @@ func (a *Agent) hintedDue(r *runner) time.Time {
 
 // startHinted answers hints at once; further ones merge until the window ends.
 func (a *Agent) startHinted(ctx context.Context, r *runner, now time.Time) {
+	keepsComing := now.Sub(r.quiet) < a.config.Merge
 	r.quiet = now.Add(a.config.Merge)
 	a.start(ctx, r, []string{}, now)
+	if keepsComing && len(r.again) == len(earlyAgain) {
+		r.again = r.again[1:] // the next hint has it looked at as soon
+	}
 }
 
 // start looks at these subjects and at what was hinted meanwhile.

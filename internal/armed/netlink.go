@@ -40,7 +40,7 @@ func (h heard) and(next heard) heard {
 // Follow implements Stream.
 func (n *Netlink) Follow(ctx context.Context, to drift.Sink) error {
 	events, failed := make(chan heard, 1), make(chan error, 1)
-	go func() { failed <- n.read(events) }()
+	go func() { failed <- n.read(ctx, events) }()
 	err := n.pass(ctx, events, failed, to)
 	_ = n.Conn.Close()
 	if ctx.Err() != nil {
@@ -66,21 +66,24 @@ func (n *Netlink) pass(ctx context.Context, events <-chan heard, failed <-chan e
 }
 
 // read keeps the slot of events filled with what nobody took yet.
-func (n *Netlink) read(events chan heard) error {
+func (n *Netlink) read(ctx context.Context, events chan heard) error {
+	var pace Pace
 	for {
 		next, matters, err := n.next()
 		if err != nil {
 			return err
 		}
-		if !matters {
-			continue
+		if matters {
+			select {
+			case before := <-events:
+				next = before.and(next)
+			default:
+			}
+			events <- next
 		}
-		select {
-		case before := <-events:
-			next = before.and(next)
-		default:
+		if rest := pace.Rest(1, time.Now()); rest > 0 {
+			sleep(ctx, rest)
 		}
-		events <- next
 	}
 }
 

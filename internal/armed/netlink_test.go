@@ -80,3 +80,25 @@ func TestTwoPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestPace(t *testing.T) {
+	now := time.Now()
+	var p Pace
+	for i := range 10 * paceMost { // as fast as half of what is too fast
+		if rest := p.Rest(1, now.Add(time.Duration(i)*time.Millisecond)); rest != 0 {
+			t.Fatalf("told to rest after %d messages, a thousand a second", i)
+		}
+	}
+	now = now.Add(time.Hour)
+	for i := range paceMost {
+		if p.Rest(1, now) != 0 {
+			t.Fatalf("told to rest after %d messages", i)
+		}
+	}
+	if rest := p.Rest(1, now); rest != PaceRest {
+		t.Errorf("told to rest %v", rest)
+	}
+	if rest := p.Rest(paceMost, now.Add(PaceRest)); rest != 0 {
+		t.Error("told to rest again by what came before")
+	}
+}

@@ -3,6 +3,7 @@ package firewall
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -20,11 +21,12 @@ type Check struct {
 	root  *host.Root
 	rules []drift.Bound[Rule]
 	units *units.Bus // nil where nobody listens to systemd
+	last  *lately
 }
 
 // New returns the check of these rules.
 func New(root *host.Root, rules []drift.Bound[Rule]) *Check {
-	return &Check{root: root, rules: rules}
+	return &Check{root: root, rules: rules, last: &lately{}}
 }
 
 // Name of the check.
@@ -41,12 +43,21 @@ func (c *Check) Observe(ctx context.Context, _ []string) drift.Observation {
 		return out
 	}
 	f := c.gather(ctx)
+	if f.changing {
+		if seen, ok := c.last.stillHolds(time.Now()); ok {
+			return seen
+		}
+	}
 	for _, bound := range c.rules {
 		seen := judge(bound.Operation, bound.Rule, f)
 		out.Findings = append(out.Findings, seen.Findings...)
 		out.Gaps = append(out.Gaps, seen.Gaps...)
 	}
-	return out.Sorted()
+	out = out.Sorted()
+	if !f.changing {
+		c.last.keep(out, time.Now())
+	}
+	return out
 }
 
 // gather asks every source; each fails for itself alone. The kernel and systemd
@@ -120,7 +131,7 @@ func (c *Check) gatherKernel(ctx context.Context, f *facts) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c.gatherTables(f, "nf_tables", func() ([]table, error) { return readNftables(ctx, ignoredByAll(c.rules)) })
+	c.gatherTables(f, "nf_tables", func() ([]table, error) { return readNftables(ctx, ignoredByAll(c.rules), c.last.listening.Load()) })
 	c.gatherTables(f, "iptables-legacy tables", func() ([]table, error) { return readLegacy(c.root, c.redirects()) })
 	slices.SortStableFunc(f.tables, func(a, b table) int {
 		return cmp.Or(-cmp.Compare(a.backend, b.backend), cmp.Compare(a.family, b.family), cmp.Compare(a.name, b.name))
@@ -131,7 +142,7 @@ func (c *Check) gatherTables(f *facts, what string, read func() ([]table, error)
 	tables, err := read()
 	f.tables = append(f.tables, tables...)
 	if err != nil {
-		f.blind = true
+		f.blind, f.changing = true, f.changing || errors.Is(err, errChanging)
 		f.gaps = append(f.gaps, gap{"", "the kernel's " + what + " cannot be read: " + cause(err), kernelHint(err)})
 	}
 }

@@ -15,6 +15,8 @@ type facts struct {
 	tunnels []tunnel         // where a rule asks for them
 	blind   bool             // the kernel's tables could not all be looked at
 	gaps    []gap
+
+	changing bool // they changed all the time while they were read
 }
 
 // gap is what could not be looked at, for whichever operation.

@@ -14,15 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attempts is how often a rule set that changes while it is read is read again.
-const attempts = 5
+const (
+	// attempts is how often a rule set that changes while it is read is read again.
+	attempts = 5
+	// atOnce is for how long where the change is hinted anyway.
+	atOnce = 20 * time.Millisecond
+)
 
 var errChanging = errors.New("they changed each time while they were read")
 
 // readNftables reads the tables of this thread's network namespace, iptables-nft
 // included, and of their rules those that a packet can meet outside of what skip
-// names.
-func readNftables(ctx context.Context, skip func(name string) bool) (tables []table, err error) {
+// names. Of a hinted rule set that keeps changing the next hint will tell.
+func readNftables(ctx context.Context, skip func(name string) bool, hinted bool) (tables []table, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			tables, err = nil, fmt.Errorf("the kernel's answer was not understood: %v", p)
@@ -39,28 +43,34 @@ func readNftables(ctx context.Context, skip func(name string) bool) (tables []ta
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	defer aside(conn.CloseLasting)
-	dump, err := openRuleDump(deadline)
-	if err != nil {
-		return nil, err
-	}
-	defer aside(dump.close)
-
+	began := time.Now()
 	for range attempts {
 		before, err := generation(deadline)
 		if err != nil {
 			return nil, err
 		}
-		r := nftReader{conn: conn, dump: dump, skip: skip}
-		tables, err := r.tables()
+		tables, err := readGeneration(conn, deadline, skip)
 		after, changed := generation(deadline)
 		switch {
 		case changed != nil:
 			return nil, changed
 		case before == after:
 			return tables, err
+		case hinted && time.Since(began) > atOnce:
+			return nil, errChanging
 		}
 	}
 	return nil, errChanging
+}
+
+// readGeneration reads the rule set once, until it changes.
+func readGeneration(conn *nftables.Conn, deadline time.Time, skip func(name string) bool) ([]table, error) {
+	dump, err := openRuleDump(deadline)
+	if err != nil {
+		return nil, err
+	}
+	defer aside(dump.close)
+	return nftReader{conn: conn, dump: dump, skip: skip}.tables()
 }
 
 // generation counts the changes of the rule set.

@@ -88,6 +88,9 @@ func eachMessage(portion []byte, visit func([]byte) error) (done bool, err error
 		if size < headerSize || size > len(portion) {
 			return false, errShort
 		}
+		if binary.NativeEndian.Uint16(portion[6:])&unix.NLM_F_DUMP_INTR != 0 {
+			return false, errChanging
+		}
 		kind, body := binary.NativeEndian.Uint16(portion[4:]), portion[headerSize:size]
 		portion = portion[min(align(size), len(portion)):]
 		switch kind {

@@ -78,9 +78,13 @@ func (c *Check) commits() armed.Source {
 			if err != nil {
 				return nil, err
 			}
+			c.last.listening.Store(true)
 			return generations(conn, c.root.KernelPIDs()), nil
 		},
-		Without: func(err error) (drift.Mode, string) { return modeWithout(err), cause(err) },
+		Without: func(err error) (drift.Mode, string) {
+			c.last.listening.Store(false)
+			return modeWithout(err), cause(err)
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	cmpdiff "github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -265,7 +267,7 @@ func TestOverflowIsSaid(t *testing.T) {
 	go func() { done <- generations(conn, false).Follow(ctx, seen) }()
 	seen.next(t, 0, "the overflow", func(h drift.Hint) bool { return h.Lost })
 	before := seen.count()
-	if _, err := commits(1); err != nil {
+	if _, err := commits(200); err != nil {
 		t.Fatal(err)
 	}
 	seen.next(t, before, "a commit after the overflow", anyHint)
@@ -407,5 +409,66 @@ func TestWatchedDirectories(t *testing.T) {
 	}
 	if !slices.IsSorted(got) || len(got) > 40 {
 		t.Errorf("%d directories: %q", len(got), got)
+	}
+}
+
+// Rules that change faster than they can be read stand as they were seen last, since each
+// commit has them looked at again; where that does not end, they are unknown.
+func TestRulesThatKeepChanging(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	hosttest.Mount(t, "/run", "-t", "tmpfs", "tmpfs") // no systemd runs this host
+	c, seen := hostCheck(t), newRecorder()
+	defer watching(t, c, seen)()
+	seen.wait(t, "the mode", func() bool { return seen.modes[nftablesSource] == "event" })
+	var rules strings.Builder
+	rules.WriteString("add table inet big\nadd chain inet big c { type filter hook input priority 0; policy accept; }\n")
+	for i := range 20_000 {
+		fmt.Fprintf(&rules, "add rule inet big c ip saddr 10.0.%d.%d drop\n", i>>8, i&255)
+	}
+	big := filepath.Join(t.TempDir(), "big.nft")
+	if err := os.WriteFile(big, []byte(rules.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hosttest.Run(t, "nft", "-f", big)
+	still := c.Observe(t.Context(), nil)
+	if len(still.Findings) == 0 || len(still.Gaps) > 0 {
+		t.Fatalf("while nothing changes: %+v", still)
+	}
+
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if _, err := commits(200); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	changing := c.gather(t.Context())
+	during := c.Observe(t.Context(), nil)
+	c.last.mu.Lock()
+	c.last.at = time.Now().Add(-holdsFor)
+	c.last.mu.Unlock()
+	after := c.Observe(t.Context(), nil)
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	if !changing.changing {
+		t.Error("the rules did not change while they were read: this test shows nothing")
+	}
+	if diff := cmpdiff.Diff(still, during); diff != "" {
+		t.Errorf("while they change: %s", diff)
+	}
+	if len(after.Gaps) == 0 {
+		t.Errorf("after %v of change: %+v", holdsFor, after)
 	}
 }

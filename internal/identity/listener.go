@@ -15,8 +15,9 @@ import (
 const (
 	// breath is the least time between two hints.
 	breath = 50 * time.Millisecond
-	// eventBuffer holds the events of a node that starts all its pods.
-	eventBuffer = 1 << 20
+	// eventBuffer holds the events of some pods that start at once, and no more than are
+	// worth to be read after a storm.
+	eventBuffer = 256 << 10
 )
 
 // groups are what is listened to.

@@ -30,6 +30,10 @@ type bpfWrites struct {
 	attached   link.Link
 	reader     *ringbuf.Reader
 	lostSoFar  uint64
+	last       struct { // that was written to
+		path, subject string
+		named         bool
+	}
 }
 
 func (c *Check) armBPF(drift.Sink) (stream, error) {
@@ -128,8 +132,12 @@ func (b *bpfWrites) take(sample []byte, to drift.Sink) {
 		to.Failed(bpfSource, err)
 		return
 	}
-	if subject, named := subjectOf(b.check.rules, w.path); named {
-		to.Hint(drift.Hint{Source: bpfSource, Subject: subject, PID: w.pid, At: time.Now(), Early: true})
+	if l := &b.last; l.path != w.path {
+		l.path = w.path
+		l.subject, l.named = subjectOf(b.check.rules, w.path)
+	}
+	if b.last.named {
+		to.Hint(drift.Hint{Source: bpfSource, Subject: b.last.subject, PID: w.pid, At: time.Now(), Early: true})
 	}
 }
 

@@ -67,6 +67,7 @@ func (c *Check) Observe(_ context.Context, only []string) drift.Observation {
 // look is one look at all parameters.
 type look struct {
 	root       *host.Root
+	held       *held
 	network    error // why the network's parameters are not the host's
 	interfaces interfaces
 	ports      nodePorts
@@ -76,7 +77,7 @@ type look struct {
 }
 
 func newLook(c *Check, f *files) *look {
-	l := &look{root: c.root, network: c.root.CheckNetwork(), ports: f.ports, boot: f.boot, bootBlind: len(f.failed) > 0}
+	l := &look{root: c.root, held: &c.held, network: c.root.CheckNetwork(), ports: f.ports, boot: f.boot, bootBlind: len(f.failed) > 0}
 	if l.network == nil {
 		l.readNetwork(c.rules)
 	}

@@ -174,7 +174,7 @@ func TestLookFromForeignNetwork(t *testing.T) {
 }
 
 func TestVanishedInterfaceIsNoDrift(t *testing.T) {
-	l := &look{root: mustOpen(t, t.TempDir()), interfaces: interfaces{names: []string{"eth7"}}}
+	l := &look{held: new(held), root: mustOpen(t, t.TempDir()), interfaces: interfaces{names: []string{"eth7"}}}
 	r := ackRules[2]
 	l.judge(r, l.inForce(r))
 	if len(l.out.Findings)+len(l.out.Gaps) > 0 {

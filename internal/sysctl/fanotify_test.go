@@ -64,7 +64,7 @@ func TestWriterIsKnownWithoutBPF(t *testing.T) {
 		return
 	}
 	refuseBPF(t)
-	_, to := armed(t)
+	_, to := listening(t)
 	elsewhere := filepath.Join(t.TempDir(), "parameter")
 	if err := os.WriteFile(elsewhere, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestWriterIsTheProcessWithoutBPF(t *testing.T) {
 		return
 	}
 	refuseBPF(t)
-	_, to := armed(t)
+	_, to := listening(t)
 	wrote := make(chan int)
 	thread := os.Getpid()
 	for thread == os.Getpid() {
@@ -132,7 +132,7 @@ func TestOnlyTheHostsWritesAreHintedWithoutBPF(t *testing.T) {
 		return
 	}
 	refuseBPF(t)
-	_, to := armed(t)
+	_, to := listening(t)
 	hosttest.Run(t, "unshare", "--net", "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
 	hosttest.Run(t, "unshare", "--net", "sysctl", "-qw", "net.ipv4.ip_forward=0")
 	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_fin_timeout=60")

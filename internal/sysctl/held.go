@@ -140,6 +140,19 @@ func (h *held) unfollow(f follower) {
 	h.followers = slices.DeleteFunc(h.followers, func(other follower) bool { return other == f })
 }
 
+// value is what a held parameter says now; not ok where it is not held, or no longer the
+// kernel's.
+func (h *held) value(path string) (value string, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.parameters[path]
+	if p == nil {
+		return "", false
+	}
+	data, err := p.read(h.buf[:])
+	return string(data), err == nil && len(data) < maxHeld
+}
+
 // poll hints for the parameters that changed and tells whether some are gone.
 func (h *held) poll(to drift.Sink) (gone bool) {
 	h.mu.Lock()

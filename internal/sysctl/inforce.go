@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/host"
@@ -17,7 +18,7 @@ func (l *look) inForce(r drift.Bound[Rule]) readings {
 		return readings{}
 	}
 	return readings{state: drift.Active, scopes: l.scopes(r.Rule), read: func(scope string) (*reading, error) {
-		values, err := readInts(l.root, r.Rule.of(scope))
+		values, err := l.ints(r.Rule.of(scope))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, l.missing(r.Rule, scope)
 		}
@@ -51,6 +52,14 @@ func (l *look) missing(r Rule, scope string) error {
 		return nil
 	}
 	return errNoParameter
+}
+
+// ints reads a parameter through the descriptor that is held, or else anew.
+func (l *look) ints(parameter string) ([]int64, error) {
+	if value, ok := l.held.value(key(parameter)); ok {
+		return parseInts(strings.Fields(value))
+	}
+	return readInts(l.root, parameter)
 }
 
 // readInts reads a parameter made of integers, however they are separated.

@@ -11,6 +11,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/nodeguard/nodeguard/internal/armed"
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
@@ -23,7 +24,7 @@ const (
 	indexAll = -1 // every other one below 1 is "default"
 
 	netconfHeader = 4 // the family, padded
-	netconfQueue  = 1 << 20
+	netconfQueue  = 128 << 10
 )
 
 // netconf is told of forwarding and rp_filter, scope by scope: indirect changes
@@ -35,6 +36,8 @@ type netconf struct {
 	moved chan struct{} // interfaces came or went, or messages were lost
 	lost  atomic.Bool
 	ended chan struct{}
+
+	closing chan struct{}
 }
 
 func (c *Check) armNetconf(drift.Sink) (stream, error) {
@@ -54,10 +57,13 @@ func (c *Check) armNetconf(drift.Sink) (stream, error) {
 	}
 	// A smaller queue overflows sooner, which is noticed.
 	_ = conn.SetReadBuffer(netconfQueue)
-	return &netconf{check: c, conn: conn}, nil
+	return &netconf{check: c, conn: conn, closing: make(chan struct{})}, nil
 }
 
-func (n *netconf) Close() error { return n.conn.Close() }
+func (n *netconf) Close() error {
+	close(n.closing)
+	return n.conn.Close()
+}
 
 func (n *netconf) run(to drift.Sink) error {
 	var reholding sync.WaitGroup
@@ -65,6 +71,7 @@ func (n *netconf) run(to drift.Sink) error {
 	n.moved, n.ended = make(chan struct{}, 1), make(chan struct{})
 	defer close(n.ended)
 	reholding.Go(func() { n.rehold(to) })
+	var pace armed.Pace
 	for {
 		messages, err := n.conn.Receive()
 		switch {
@@ -76,11 +83,21 @@ func (n *netconf) run(to drift.Sink) error {
 		for _, m := range messages {
 			n.take(m, to)
 		}
+		if rest := pace.Rest(1, time.Now()); rest > 0 {
+			n.rest(rest)
+		}
+	}
+}
+
+func (n *netconf) rest(d time.Duration) {
+	select {
+	case <-n.closing:
+	case <-time.After(d):
 	}
 }
 
 // reholdBurst is how long taking interfaces up takes before it is put off.
-const reholdBurst = 50 * time.Millisecond
+const reholdBurst = 20 * time.Millisecond
 
 // rehold takes interfaces up anew as they come and go, and hints for everything then: at
 // once, and for no more than a tenth of the time where a thousand of them do.
@@ -95,7 +112,8 @@ func (n *netconf) rehold(to drift.Sink) {
 		}
 		began := time.Now()
 		n.check.rehold(netconfSource, to)
-		to.Hint(drift.Hint{Source: netconfSource, Lost: n.lost.Swap(false), At: began})
+		lost := n.lost.Swap(false)
+		to.Hint(drift.Hint{Source: netconfSource, Lost: lost, Armed: !lost, At: began})
 		spent = max(0, spent-began.Sub(last)/10) + time.Since(began)
 		if last = began; spent <= reholdBurst {
 			continue

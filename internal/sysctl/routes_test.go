@@ -13,7 +13,7 @@ func TestDefaultRouteMoves(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	hosttest.Run(t, "ip", "link", "set", "eth0", "up")
 	hosttest.Run(t, "ip", "link", "set", "veth1", "up")
 	moved := from(netconfSource, "")

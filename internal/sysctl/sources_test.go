@@ -28,8 +28,8 @@ func newHostCheck(t testing.TB) *Check {
 	return New(root, ackRules, "", nil)
 }
 
-// armed starts with known values, and everything armed and quiet.
-func armed(t *testing.T) (*Check, *heard) {
+// listening starts with known values, and everything armed and quiet.
+func listening(t *testing.T) (*Check, *heard) {
 	t.Helper()
 	hosttest.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "veth1")
 	for path, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv4/tcp_tw_reuse": "2", "net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/eth0/rp_filter": "0"} {
@@ -48,7 +48,7 @@ func TestEverySourceIsArmed(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	for source, want := range map[string]drift.Mode{bpfSource: drift.Event, netconfSource: drift.Event, heldSource: drift.Poll, fanotifySource: "", inotifySource: ""} {
 		if m, why := to.mode(source); m != want {
 			t.Errorf("%s is %q (%s), want %q", source, m, why, want)
@@ -69,7 +69,7 @@ func TestWritesAreHinted(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	_, to := armed(t)
+	_, to := listening(t)
 	otherMount := []string{"unshare", "--pid", "--fork", "--mount-proc"}
 	for _, c := range []struct {
 		name    string
@@ -107,7 +107,7 @@ func TestOnlyTheHostsParametersAreHinted(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	hosttest.Run(t, "unshare", "--net", "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
 	hosttest.Run(t, "unshare", "--net", "sysctl", "-qw", "net.ipv4.ip_forward=0")
 	hosttest.Run(t, "sysctl", "-qw", "net.ipv4.tcp_fin_timeout=60")
@@ -124,7 +124,7 @@ func TestFailedWriteDoesNoHarm(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	if err := os.WriteFile("/proc/sys/net/ipv4/tcp_tw_reuse", []byte("xyz"), 0); err == nil {
 		t.Fatal("the kernel takes xyz")
 	}
@@ -138,7 +138,7 @@ func TestInterfacesComeAndGo(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	for range 3 {
 		hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
 		to.await(t, "a new interface", from(netconfSource, ""))
@@ -213,7 +213,7 @@ func TestPollFindsWhatNoEventTells(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	const rpFilter = 8 // IPV4_DEVCONF_RP_FILTER
 	setInterface(t, "eth0", rpFilter, 2)
 	c.Poll(to)
@@ -391,7 +391,7 @@ func TestNoCgroup2(t *testing.T) {
 		return
 	}
 	refuseBPF(t)
-	c, to := armed(t)
+	c, to := listening(t)
 	if m, why := to.mode(bpfSource); m != drift.Off || why != errNoCgroup2.Error() {
 		t.Errorf("%s: %s", m, why)
 	}
@@ -454,7 +454,7 @@ func TestLooksPollsAndWatchTogether(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	c, to := armed(t)
+	c, to := listening(t)
 	var all sync.WaitGroup
 	for _, do := range []func(){
 		func() { c.Poll(to); c.PollEvery(); c.ResyncEvery() },

@@ -25,7 +25,7 @@ func TestWriterIsKnown(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	_, to := armed(t)
+	_, to := listening(t)
 	for name, flags := range map[string]uintptr{"beside the agent": 0, "in a pid namespace below": syscall.CLONE_NEWPID} {
 		t.Run(name, func(t *testing.T) {
 			writer := exec.Command("sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
@@ -46,7 +46,7 @@ func TestWriterIsTheProcess(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	_, to := armed(t)
+	_, to := listening(t)
 	wrote := make(chan int)
 	thread := os.Getpid()
 	for thread == os.Getpid() { // the first thread outlives its goroutine
