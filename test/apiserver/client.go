@@ -44,7 +44,7 @@ func (c *Client) Grant(ctx context.Context) error {
 	  {"apiGroups":["events.k8s.io"],"resources":["events"],"verbs":["create"]}]}`
 	binding := `{"kind":"ClusterRoleBinding","apiVersion":"rbac.authorization.k8s.io/v1","metadata":{"name":"nodeguard"},
 	  "roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"nodeguard"},
-	  "subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"nodeguard"}]}`
+	  "subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"` + agentUser + `"}]}`
 	for path, body := range map[string]string{"clusterroles": role, "clusterrolebindings": binding} {
 		err := c.nodes.Post().AbsPath(rbac+path).SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(ctx).Error()
 		if err != nil {

@@ -221,7 +221,7 @@ func TestReportThroughTheServer(t *testing.T) {
 		{ask, "n-plain", "the agent in pod nodeguard-plain shows its report on its own node only, or to who authenticates (403)"},
 		{ask, "n-gone", "ask the agent in pod nodeguard-gone: error trying to reach service: dial tcp " + net.JoinHostPort(address, "1") + ": connect: connection refused"},
 		{ask, "n-none", "no agent runs on it in namespace nodeguard"},
-		{stranger, "n-plain", `find the agent's pod: pods is forbidden: User "nodeguard" cannot list resource "pods" in API group "" in the namespace "nodeguard"`},
+		{stranger, "n-plain", `find the agent's pod: pods is forbidden: User "system:serviceaccount:nodeguard:nodeguard" cannot list resource "pods" in API group "" in the namespace "nodeguard"`},
 	} {
 		if _, err := refused.reader.Report(t.Context(), "nodeguard", refused.node); err == nil || err.Error() != refused.want {
 			t.Errorf("%s:\n got %v\nwant %s", refused.node, err, refused.want)

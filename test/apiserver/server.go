@@ -27,6 +27,9 @@ const (
 	AgentToken = "agent-token" // has the rights of nodeguard's service account, see Client.Grant
 )
 
+// agentUser is nodeguard's service account: the server queues its requests with those of all others.
+const agentUser = "system:serviceaccount:nodeguard:nodeguard"
+
 const startTimeout = time.Minute
 
 // Server is an API server with its own etcd.
@@ -59,7 +62,7 @@ func Start(dir string) (*Server, error) {
 	if err := s.startEtcd(ports[1], ports[2]); err != nil {
 		return nil, err
 	}
-	tokens := AdminToken + ",admin,admin,system:masters\n" + AgentToken + ",nodeguard,nodeguard\n"
+	tokens := AdminToken + ",admin,admin,system:masters\n" + AgentToken + "," + agentUser + `,nodeguard,"system:serviceaccounts,system:serviceaccounts:nodeguard"` + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "tokens.csv"), []byte(tokens), 0o600); err != nil {
 		return nil, err
 	}

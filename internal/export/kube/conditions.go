@@ -32,8 +32,7 @@ type conditions struct {
 	fresh     bool // the report or the Node is new: differences are nobody's fault
 	corrected time.Time
 	beat      time.Time // when the whole set is due again
-	notBefore time.Time
-	wait      backoff
+	retry     retry
 	failing   bool
 }
 
@@ -65,6 +64,7 @@ func (c *conditions) run(ctx context.Context) {
 
 // stands takes what the watch saw, unless an answer to a patch was newer.
 func (c *conditions) stands(s state) {
+	c.retry.sees()
 	if order, err := resourceversion.CompareResourceVersion(s.version, c.node.version); err == nil && order < 0 {
 		return
 	}
@@ -73,7 +73,7 @@ func (c *conditions) stands(s state) {
 
 func (c *conditions) accept(s state) {
 	if s.Exists && s.UID != c.node.UID {
-		c.fresh, c.notBefore = true, time.Time{} // whatever failed, it was another Node
+		c.fresh, c.retry.notBefore = true, time.Time{} // whatever failed, it was another Node
 	}
 	c.node = s
 	for _, condition := range s.Conditions {
@@ -84,12 +84,13 @@ func (c *conditions) accept(s state) {
 // step writes what is due and returns when to look again.
 func (c *conditions) step(ctx context.Context) time.Time {
 	now := time.Now()
-	if now.Before(c.notBefore) {
-		return c.notBefore
+	if now.Before(c.retry.notBefore) {
+		return c.retry.notBefore
 	}
 	whole := !now.Before(c.beat)
 	patch := c.patch(whole, now)
 	if patch.empty() {
+		c.behind.Store(false)
 		if whole {
 			c.beat = nextBeat(now)
 		}
@@ -101,10 +102,12 @@ func (c *conditions) step(ctx context.Context) time.Time {
 		return again
 	}
 	if err := c.write(ctx, patch); err != nil {
-		c.notBefore = time.Now().Add(c.wait.after(err))
-		return c.notBefore
+		c.behind.Store(!refused(err))
+		c.retry.failed(err, c.heard.Load())
+		return c.retry.notBefore
 	}
-	c.wait.reset()
+	c.behind.Store(false)
+	c.retry.wait.reset()
 	c.fresh = false
 	if correction {
 		c.corrected = now

@@ -9,8 +9,13 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
-// eventEvery is how often there may be an event about one condition.
-const eventEvery = time.Minute
+const (
+	// eventEvery is how often there may be an event about one condition.
+	eventEvery = time.Minute
+	// conditionFirst is how long an event waits for its condition to stand on the Node:
+	// where a whole fleet has something to say, conditions do not queue behind events.
+	conditionFirst = 30 * time.Second
+)
 
 // events says what turned since the last event, from its own record of what was said.
 type events struct {
@@ -19,9 +24,8 @@ type events struct {
 	node      state
 	announced map[string]*told // by condition; nil before the first look
 
-	notBefore time.Time
-	wait      backoff
-	failing   bool
+	retry   retry
+	failing bool
 }
 
 // told is what the world was told about one condition.
@@ -29,7 +33,8 @@ type told struct {
 	open     bool
 	findings map[string]bool // ids
 	at       time.Time
-	sending  string // name of the event that may or may not have arrived
+	since    time.Time // there is something to tell
+	sending  string    // name of the event that may or may not have arrived
 }
 
 func newEvents(e *Exporter) *events { return &events{Exporter: e} }
@@ -44,6 +49,7 @@ func (e *events) run(ctx context.Context) {
 			e.report = &r
 		case s := <-e.objects:
 			e.node = s
+			e.retry.sees()
 		case <-e.hasNotices:
 		case <-timer.C:
 		}
@@ -103,18 +109,30 @@ func (e *events) step(ctx context.Context) (next time.Time, left bool) {
 	for _, c := range e.report.Conditions {
 		t := e.about(c.Type)
 		n := t.news(c, open(*e.report, c.Type))
-		switch now := time.Now(); {
+		now := time.Now()
+		t.has(n, now)
+		switch {
 		case n == nil:
-		case now.Before(e.notBefore):
-			later(e.notBefore)
+		case now.Before(e.retry.notBefore):
+			later(e.retry.notBefore)
 		case now.Before(t.at.Add(eventEvery)):
 			later(t.at.Add(eventEvery))
+		case !e.stands(c) && e.behind.Load():
+			later(now.Add(conditionFirst)) // or when the Node changes
+		case !e.stands(c) && now.Before(t.since.Add(conditionFirst)):
+			later(t.since.Add(conditionFirst))
 		case !e.send(ctx, *n, t):
-			later(e.notBefore)
+			later(e.retry.notBefore)
 		}
 	}
 	e.forget()
 	return next, left
+}
+
+// stands tells whether the Node says of a condition what the report says.
+func (e *events) stands(c drift.Condition) bool {
+	on, ok := find(e.node.Conditions, c.Type)
+	return ok && on.Status == c.Status && on.Reason == c.Reason && on.Message == c.Message
 }
 
 // send returns whether there is no more to do about the news.
@@ -131,11 +149,11 @@ func (e *events) send(ctx context.Context, n news, t *told) bool {
 	}
 	e.counted("write events", &e.failing, err)
 	if err != nil && !malformed(err) {
-		e.notBefore = time.Now().Add(e.wait.after(err))
+		e.retry.failed(err, e.heard.Load())
 		return false
 	}
-	e.wait.reset()
-	t.sending, t.at, t.open = "", time.Now(), n.condition.Status == drift.True
+	e.retry.wait.reset()
+	t.sending, t.at, t.since, t.open = "", time.Now(), time.Time{}, n.condition.Status == drift.True
 	t.tell(n.all)
 	return true
 }
@@ -176,6 +194,15 @@ func (t *told) news(c drift.Condition, now []drift.FindingReport) *news {
 		return nil
 	}
 	return n
+}
+
+func (t *told) has(n *news, now time.Time) {
+	switch {
+	case n == nil:
+		t.since = time.Time{}
+	case t.since.IsZero():
+		t.since = now
+	}
 }
 
 func (t *told) tell(findings []drift.FindingReport) {

@@ -40,6 +40,9 @@ type Exporter struct {
 	hasNotices mailbox[struct{}]
 	identity   mailbox[string] // what the identity annotation has to say
 
+	heard  atomic.Bool // a watch is open that has told of the Node, or of its absence
+	behind atomic.Bool // conditions wait for a server that did not take them
+
 	first              atomic.Pointer[[]drift.Condition]
 	attempts, failures atomic.Uint64
 }

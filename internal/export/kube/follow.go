@@ -63,13 +63,15 @@ func (f *following) once(ctx context.Context) error {
 	defer stream.Stop()
 	silent := time.NewTimer(appears)
 	defer silent.Stop()
-	ask := time.NewTimer(f.ask(ctx))
+	ask := time.NewTimer(f.askFirst(ctx))
 	defer ask.Stop()
+	defer f.heard.Store(false)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-silent.C:
+			f.heard.Store(true)
 			f.missing()
 		case <-ask.C:
 			ask.Reset(f.ask(ctx))
@@ -83,6 +85,7 @@ func (f *following) once(ctx context.Context) error {
 			}
 			if n, ok := event.Object.(*corev1.Node); ok {
 				silent.Stop()
+				f.heard.Store(true)
 				if f.upgraded(n) { // as its control plane was, just before
 					ask.Reset(f.ask(ctx))
 				}

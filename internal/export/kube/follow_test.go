@@ -86,7 +86,7 @@ func TestServerVersion(t *testing.T) {
 
 		change(func() { f.release = "" })
 		f.stream.Stop() // as a server does that ends a watch
-		pass(time.Second)
+		pass(askSpread)
 		tells(4)
 		change(func() { f.release = "v1.34.0" })
 		pass(askLater)
@@ -94,7 +94,7 @@ func TestServerVersion(t *testing.T) {
 
 		change(func() { f.release = "v1.35.0" })
 		f.stream.Stop()
-		pass(time.Second)
+		pass(askSpread)
 		tells(6, "v1.32.1 of v1.35.0")
 	})
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/nodeguard/nodeguard/internal/drift"
@@ -41,6 +44,9 @@ type fakeAPI struct {
 	release string // of the server; "": it does not tell
 	asked   int    // for it
 	none    bool   // there is no such Node
+	watches int    // attempts
+
+	refuses error // patches
 }
 
 func newFakeAPI(t *testing.T) *fakeAPI {
@@ -52,6 +58,7 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 func (f *fakeAPI) watch(context.Context, string) (watch.Interface, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.watches++
 	if f.down != nil {
 		return nil, f.down
 	}
@@ -77,8 +84,8 @@ func (f *fakeAPI) patchStatus(_ context.Context, _ string, body []byte) (*corev1
 	defer f.mu.Unlock()
 	f.patches = append(f.patches, time.Now())
 	f.bodies = append(f.bodies, string(body))
-	if f.down != nil {
-		return nil, f.down
+	if err := cmp.Or(f.refuses, f.down); err != nil {
+		return nil, err
 	}
 	f.merge(body)
 	f.changed()
@@ -231,8 +238,11 @@ func TestServerAwayForAnHour(t *testing.T) {
 			e.Publish(is(drift.True, "ip_forward"))
 			pass(time.Second)
 		}
-		if n := len(f.patches); n < 1000 || n > 2500 {
-			t.Errorf("%d attempts in an hour", n)
+		if f.watches < 1000 || f.watches > 2500 {
+			t.Errorf("%d attempts in an hour to follow the Node", f.watches)
+		}
+		if n := len(f.patches); n > 150 {
+			t.Errorf("%d patches in an hour: it is the watch that finds the server again", n)
 		}
 		f.fail(nil)
 		pass(5 * time.Second)
@@ -243,6 +253,60 @@ func TestServerAwayForAnHour(t *testing.T) {
 			t.Errorf("events: %v", f.events)
 		}
 	})
+}
+
+// A server with too much to do gets the conditions of a fleet first, and events after them.
+func TestConditionsGoFirst(t *testing.T) {
+	gone := errors.New("it was not a status")
+	for name, test := range map[string]struct {
+		refusal error
+		waits   bool // for as long as the conditions do
+	}{
+		"busy":      {apierrors.NewTooManyRequests("later", 3), true},
+		"forbidden": {apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "n1", gone), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exporting(t, func(f *fakeAPI, e *Exporter) {
+				e.Publish(is(drift.False))
+				pass(time.Second)
+				f.refuses = test.refusal
+				e.Publish(is(drift.True, "ip_forward"))
+				pass(conditionFirst - time.Second)
+				if len(f.events) > 0 {
+					t.Errorf("an event before its condition: %v", f.events)
+				}
+				pass(conditionFirst)
+				if got := len(f.events) == 0; got != test.waits {
+					t.Errorf("after %v the event waits: %v, want %v", 2*conditionFirst, got, test.waits)
+				}
+				f.refuses = nil
+				pass(refusedRetry)
+				if len(f.events) != 1 || f.node.Status.Conditions[0].Status != "True" {
+					t.Errorf("%d events, conditions %+v", len(f.events), f.node.Status.Conditions)
+				}
+			})
+		})
+	}
+}
+
+// A fleet that is told all at once to come back later does not come back all at once.
+func TestAskedForIsSpread(t *testing.T) {
+	const asked = 4 * time.Second
+	var least, most time.Duration
+	for range 1000 {
+		var b backoff
+		wait := b.after(apierrors.NewTooManyRequests("later", int(asked.Seconds())))
+		if least == 0 || wait < least {
+			least = wait
+		}
+		most = max(most, wait)
+	}
+	if least < asked || least > asked+asked/10 || most > 2*asked || most < 2*asked-asked/10 {
+		t.Errorf("waits from %v to %v", least, most)
+	}
+	if wait := new(backoff).after(apierrors.NewTooManyRequests("much later", 3600)); wait > 2*maxAskedFor {
+		t.Errorf("waits %v", wait)
+	}
 }
 
 func TestTwoWhoDisagree(t *testing.T) {

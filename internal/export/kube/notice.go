@@ -58,8 +58,8 @@ func (e *events) sendNotices(ctx context.Context) (next time.Time, left bool) {
 		if !ok || ctx.Err() != nil {
 			return time.Time{}, false
 		}
-		if time.Now().Before(e.notBefore) {
-			return e.notBefore, true
+		if time.Now().Before(e.retry.notBefore) {
+			return e.retry.notBefore, true
 		}
 		event := e.config.noticeEvent(eventName(e.config.Node, time.Now()), e.node.UID, n, time.Now())
 		err := e.api.create(ctx, event)
@@ -68,10 +68,10 @@ func (e *events) sendNotices(ctx context.Context) (next time.Time, left bool) {
 		}
 		e.counted("write events", &e.failing, err)
 		if err != nil && !malformed(err) {
-			e.notBefore = time.Now().Add(e.wait.after(err))
+			e.retry.failed(err, e.heard.Load())
 			continue
 		}
-		e.wait.reset()
+		e.retry.wait.reset()
 		e.sent(n)
 	}
 }

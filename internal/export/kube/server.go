@@ -20,7 +20,9 @@ const (
 	// askLater is when a server that did not tell is asked again.
 	askLater = 10 * time.Minute
 	// askFor is how long the Node waits for the answer.
-	askFor     = 2 * time.Second
+	askFor = 2 * time.Second
+	// askSpread is within which a server that is back is asked: it has a fleet to attend to.
+	askSpread  = 20 * time.Second
 	maxVersion = 64
 )
 
@@ -43,6 +45,14 @@ func (f *following) ask(ctx context.Context) (again time.Duration) {
 	}
 	f.server.version = version
 	return askAgain + rand.N(askAgain/10) //nolint:gosec // a fleet does not ask at once
+}
+
+// askFirst asks as a watch begins, or later where the answer is known already.
+func (f *following) askFirst(ctx context.Context) (again time.Duration) {
+	if f.server.version == "" {
+		return f.ask(ctx)
+	}
+	return rand.N(askSpread) //nolint:gosec // jitter
 }
 
 // upgraded tells whether the kubelet is of another version than before.
