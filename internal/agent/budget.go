@@ -29,10 +29,10 @@ func (b *budget) spend(took time.Duration, now time.Time) {
 	b.at = now
 }
 
-// free is when no more than burst will have been spent by a look that takes as long as
-// the last one, or nothing has been spent lately.
-func (b *budget) free(burst, last time.Duration) time.Time {
-	over := min(b.spent+last-burst, b.spent)
+// free is when no more than burst will have been spent with a look that is likely to
+// take so long, or nothing has been spent lately.
+func (b *budget) free(burst, likely time.Duration) time.Time {
+	over := min(b.spent+likely-burst, b.spent)
 	if over <= 0 {
 		return time.Time{}
 	}

@@ -90,8 +90,12 @@ const (
 // hintedDue is when to answer what was hinted. One change often concerns several checks:
 // the one that knows what changed is quick, and goes first.
 func (a *Agent) hintedDue(r *runner) time.Time {
-	due := latest(r.quiet, earliest(r.budget.free(ownBurst, r.look.Took), a.budget.free(burst, r.look.Took)))
 	since, last, all := r.hintedAll()
+	var likely time.Duration // to take
+	if all {
+		likely = r.look.Took
+	}
+	due := latest(r.quiet, earliest(r.budget.free(ownBurst, likely), a.budget.free(burst, likely)))
 	if all {
 		due = latest(due, earliest(a.narrow, since.Add(narrowLook)))
 	}

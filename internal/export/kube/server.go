@@ -22,7 +22,7 @@ const (
 	// askFor is how long the Node waits for the answer.
 	askFor = 2 * time.Second
 	// askSpread is within which a server that is back is asked: it has a fleet to attend to.
-	askSpread  = 20 * time.Second
+	askSpread  = 10 * time.Second
 	maxVersion = 64
 )
 
