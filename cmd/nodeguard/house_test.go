@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -151,5 +154,32 @@ func TestDependencyDirectionSeesViolations(t *testing.T) {
 		if got := violates(c.imported, c.to); got != c.want {
 			t.Errorf("violates(%q, %q) = %t", c.imported, c.to, got)
 		}
+	}
+}
+
+var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+// Each fuzz target starts from inputs that fuzzing found before: hack/corpus.sh keeps them.
+func TestEveryFuzzTargetHasACorpus(t *testing.T) {
+	files, err := filepath.Glob("../../internal/*/*_test.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	targets := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range fuzzTarget.FindAllSubmatch(text, -1) {
+			targets++
+			corpus := filepath.Join(filepath.Dir(file), "testdata/fuzz", string(target[1]))
+			if inputs, err := os.ReadDir(corpus); err != nil || len(inputs) == 0 {
+				t.Errorf("%s is empty: run make fuzz and hack/corpus.sh", corpus)
+			}
+		}
+	}
+	if targets < 39 {
+		t.Errorf("%d targets: some are elsewhere", targets)
 	}
 }
