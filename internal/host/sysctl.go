@@ -1,10 +1,12 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // maxSysctl is more than any sysctl file holds.
@@ -51,6 +53,23 @@ func (r *Root) Sysctl(name string) ([]string, error) {
 		return nil, err
 	}
 	return strings.Fields(string(data)), nil
+}
+
+// OpenSysctl opens the parameter at a path below /proc/sys. The descriptor is a bare one:
+// the runtime would wait for a readiness that these files have and nobody asks for.
+func (r *Root) OpenSysctl(path string) (fd int, err error) {
+	if r.live {
+		fd, err = openat2(r.proc, "sys/"+path, unix.O_RDONLY|unix.O_NOCTTY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+		if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
+			return fd, err
+		}
+	}
+	f, err := r.OpenFile("/proc/sys/" + path)
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 }
 
 func (r *Root) procfsSysctl(name string) ([]string, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +26,7 @@ type held struct {
 	mu         sync.Mutex
 	parameters map[string]*parameter // by path below /proc/sys
 	followers  []follower
+	suspect    bool // some parameters may be gone
 	buf        [maxHeld]byte
 }
 
@@ -37,9 +37,9 @@ type follower interface {
 
 type parameter struct {
 	wanted
-	file *os.File
 	fd   int
 	last []byte
+	gone bool // from the kernel: its interface is
 }
 
 // arm lets hold hold.
@@ -79,14 +79,14 @@ func (h *held) hold(root *host.Root, want map[string]wanted) error {
 }
 
 func (h *held) open(root *host.Root, path string, w wanted) (*parameter, error) {
-	f, err := root.OpenFile("/proc/sys/" + path)
+	fd, err := root.OpenSysctl(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &parameter{wanted: w, file: f, fd: int(f.Fd())}
+	p := &parameter{wanted: w, fd: fd}
 	value, err := p.read(h.buf[:])
 	if err != nil {
-		_ = f.Close()
+		_ = unix.Close(fd)
 		return nil, err
 	}
 	p.last = bytes.Clone(value)
@@ -97,15 +97,26 @@ func (h *held) open(root *host.Root, path string, w wanted) (*parameter, error) 
 // that comes back under its name has new parameters.
 func (h *held) dropGone(want map[string]wanted) {
 	for path, p := range h.parameters {
-		_, err := p.read(h.buf[:])
-		if _, wanted := want[path]; !wanted || err != nil {
+		if h.suspect {
+			_, err := p.read(h.buf[:])
+			p.gone = err != nil
+		}
+		if _, wanted := want[path]; !wanted || p.gone {
 			h.drop(path)
 		}
 	}
+	h.suspect = false
+}
+
+// interfaceGone has the next hold find out what went with an interface.
+func (h *held) interfaceGone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.suspect = true
 }
 
 func (h *held) drop(path string) {
-	_ = h.parameters[path].file.Close()
+	_ = unix.Close(h.parameters[path].fd)
 	delete(h.parameters, path)
 }
 
@@ -140,16 +151,25 @@ func (h *held) unfollow(f follower) {
 	h.followers = slices.DeleteFunc(h.followers, func(other follower) bool { return other == f })
 }
 
-// value is what a held parameter says now; not ok where it is not held, or no longer the
-// kernel's.
-func (h *held) value(path string) (value string, ok bool) {
+// value is what a parameter says now, which is held from then on; not ok where nothing is
+// armed, or the parameter has to be looked for.
+func (h *held) value(root *host.Root, path string, w wanted) (value string, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := h.parameters[path]
-	if p == nil {
+	if h.parameters == nil {
 		return "", false
 	}
+	p := h.parameters[path]
+	if p == nil {
+		var err error
+		if p, err = h.open(root, path, w); err != nil {
+			return "", false
+		}
+		h.parameters[path] = p
+		return string(p.last), len(p.last) < maxHeld
+	}
 	data, err := p.read(h.buf[:])
+	p.gone = err != nil
 	return string(data), err == nil && len(data) < maxHeld
 }
 

@@ -56,7 +56,7 @@ func (l *look) missing(r Rule, scope string) error {
 
 // ints reads a parameter through the descriptor that is held, or else anew.
 func (l *look) ints(parameter string) ([]int64, error) {
-	if value, ok := l.held.value(key(parameter)); ok {
+	if value, ok := l.held.value(l.root, key(parameter), wanted{subject: parameter}); ok {
 		return parseInts(strings.Fields(value))
 	}
 	return readInts(l.root, parameter)

@@ -130,6 +130,7 @@ func (n *netconf) rehold(to drift.Sink) {
 func (n *netconf) all(lost bool) {
 	if lost {
 		n.lost.Store(true)
+		n.check.held.interfaceGone()
 	}
 	select {
 	case n.moved <- struct{}{}:
@@ -140,6 +141,7 @@ func (n *netconf) all(lost bool) {
 func (n *netconf) take(m netlink.Message, to drift.Sink) {
 	switch m.Header.Type {
 	case unix.RTM_DELNETCONF:
+		n.check.held.interfaceGone()
 		n.all(false)
 	case unix.RTM_NEWNETCONF:
 		change, err := parseNetconf(m.Data)

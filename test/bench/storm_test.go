@@ -79,6 +79,7 @@ func through(b *testing.B, r *result, agent *process, s storm, n int, beside tim
 		r.ratio(s.name+", with / without the agent", took.Seconds(), beside.Seconds())
 	}
 	r.add(s.name+", agent's processor", "% of a core", after.core(before))
+	r.add(s.name+", agent's processor, all of it", "ms", ms(after.busy-before.busy))
 	r.add(s.name+", agent's memory above before", "MB", math.Max(0, agent.status("VmHWM")-rss))
 	r.add(s.name+", settled after the end", "ms", ms(settled))
 	s.clean(b, true)

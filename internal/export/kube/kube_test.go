@@ -144,6 +144,19 @@ func (f *fakeAPI) fail(err error) {
 	}
 }
 
+func (f *fakeAPI) refuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuses = err
+}
+
+// told is how many events came.
+func (f *fakeAPI) told() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.events)
+}
+
 // exporting runs a test beside an exporter, with a clock of its own.
 func exporting(t *testing.T, test func(f *fakeAPI, e *Exporter)) {
 	t.Helper()
@@ -269,20 +282,20 @@ func TestConditionsGoFirst(t *testing.T) {
 			exporting(t, func(f *fakeAPI, e *Exporter) {
 				e.Publish(is(drift.False))
 				pass(time.Second)
-				f.refuses = test.refusal
+				f.refuse(test.refusal)
 				e.Publish(is(drift.True, "ip_forward"))
 				pass(conditionFirst - time.Second)
-				if len(f.events) > 0 {
-					t.Errorf("an event before its condition: %v", f.events)
+				if n := f.told(); n > 0 {
+					t.Errorf("%d events before their condition", n)
 				}
 				pass(conditionFirst)
-				if got := len(f.events) == 0; got != test.waits {
+				if got := f.told() == 0; got != test.waits {
 					t.Errorf("after %v the event waits: %v, want %v", 2*conditionFirst, got, test.waits)
 				}
-				f.refuses = nil
+				f.refuse(nil)
 				pass(refusedRetry)
-				if len(f.events) != 1 || f.node.Status.Conditions[0].Status != "True" {
-					t.Errorf("%d events, conditions %+v", len(f.events), f.node.Status.Conditions)
+				if n := f.told(); n != 1 || f.node.Status.Conditions[0].Status != "True" {
+					t.Errorf("%d events, conditions %+v", n, f.node.Status.Conditions)
 				}
 			})
 		})
