@@ -131,20 +131,22 @@ func (c *Check) gatherKernel(ctx context.Context, f *facts) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c.gatherTables(f, "nf_tables", func() ([]table, error) { return readNftables(ctx, ignoredByAll(c.rules), c.last.listening.Load()) })
-	c.gatherTables(f, "iptables-legacy tables", func() ([]table, error) { return readLegacy(c.root, c.redirects()) })
+	err := c.gatherTables(f, "nf_tables", func() ([]table, error) { return readNftables(ctx, ignoredByAll(c.rules), c.last.listening.Load()) })
+	f.changing = errors.Is(err, errChanging)
+	_ = c.gatherTables(f, "iptables-legacy tables", func() ([]table, error) { return readLegacy(c.root, c.redirects()) })
 	slices.SortStableFunc(f.tables, func(a, b table) int {
 		return cmp.Or(-cmp.Compare(a.backend, b.backend), cmp.Compare(a.family, b.family), cmp.Compare(a.name, b.name))
 	})
 }
 
-func (c *Check) gatherTables(f *facts, what string, read func() ([]table, error)) {
+func (c *Check) gatherTables(f *facts, what string, read func() ([]table, error)) error {
 	tables, err := read()
 	f.tables = append(f.tables, tables...)
 	if err != nil {
-		f.blind, f.changing = true, f.changing || errors.Is(err, errChanging)
+		f.blind = true
 		f.gaps = append(f.gaps, gap{"", "the kernel's " + what + " cannot be read: " + cause(err), kernelHint(err)})
 	}
+	return err
 }
 
 func (c *Check) redirects() bool {

@@ -16,7 +16,7 @@ type facts struct {
 	blind   bool             // the kernel's tables could not all be looked at
 	gaps    []gap
 
-	changing bool // they changed all the time while they were read
+	changing bool // those of nf_tables did all the time while they were read
 }
 
 // gap is what could not be looked at, for whichever operation.

@@ -267,7 +267,7 @@ func TestOverflowIsSaid(t *testing.T) {
 	go func() { done <- generations(conn, false).Follow(ctx, seen) }()
 	seen.next(t, 0, "the overflow", func(h drift.Hint) bool { return h.Lost })
 	before := seen.count()
-	if _, err := commits(200); err != nil {
+	if _, err := commits(1); err != nil {
 		t.Fatal(err)
 	}
 	seen.next(t, before, "a commit after the overflow", anyHint)
