@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -139,10 +140,12 @@ func TestInterfacesComeAndGo(t *testing.T) {
 		return
 	}
 	c, to := listening(t)
+	is := &isHeld{path: "net/ipv4/conf/eth7/rp_filter", now: make(chan bool, 1)}
+	c.held.follow(is)
 	for range 3 {
 		hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
 		to.await(t, "a new interface", from(netconfSource, ""))
-		to.await(t, "its peer", from(netconfSource, ""))
+		is.await(t, true)
 		hosttest.Sysctl(t, "net/ipv4/conf/eth7/rp_filter", "1")
 		to.await(t, "its value", from(netconfSource, "net.ipv4.conf.eth7.rp_filter"))
 		to.now()
@@ -150,6 +153,7 @@ func TestInterfacesComeAndGo(t *testing.T) {
 		to.await(t, "its value, by reading", from(heldSource, "net.ipv4.conf.eth7.rp_filter"))
 		hosttest.Run(t, "ip", "link", "delete", "eth7")
 		to.await(t, "a deleted interface", from(netconfSource, ""))
+		is.await(t, false)
 	}
 	if len(to.failed) > 0 {
 		t.Errorf("failed: %v", to.failed)
@@ -261,14 +265,44 @@ func TestInotifyFollowsInterfaces(t *testing.T) {
 	for _, name := range []string{heldSource, inotifySource, netconfSource} {
 		serving(t, named(c, name), to)
 	}
+	is := &isHeld{path: "net/ipv4/conf/eth7/rp_filter", now: make(chan bool, 1)}
+	c.held.follow(is) // after inotify, which watches by then
 	for range 2 {
 		hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
-		to.await(t, "the interface", from(netconfSource, ""))
-		to.await(t, "its peer", from(netconfSource, ""))
+		is.await(t, true)
 		hosttest.Sysctl(t, "net/ipv4/conf/eth7/rp_filter", "2")
 		to.await(t, "a write", from(inotifySource, "net.ipv4.conf.eth7.rp_filter"))
 		hosttest.Run(t, "ip", "link", "delete", "eth7")
-		to.await(t, "its end", from(netconfSource, ""))
+		is.await(t, false)
+	}
+}
+
+// isHeld follows whether a parameter is held.
+type isHeld struct {
+	path string
+	now  chan bool
+}
+
+func (i *isHeld) watch(parameters map[string]*parameter) {
+	select {
+	case <-i.now:
+	default:
+	}
+	i.now <- parameters[i.path] != nil
+}
+
+func (i *isHeld) await(t *testing.T, held bool) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		select {
+		case now := <-i.now:
+			if now == held {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("%s is held: not %v within ten seconds", i.path, held)
+		}
 	}
 }
 
