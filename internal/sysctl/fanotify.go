@@ -78,7 +78,8 @@ func (w *writers) watch(parameters map[string]*parameter) {
 		w.unmark()
 	}
 	for path, p := range parameters {
-		if err := unix.FanotifyMark(w.fd, unix.FAN_MARK_ADD, fanotifyWritten, p.fd, ""); err != nil && !isGone(err) {
+		err := unix.FanotifyMark(w.fd, unix.FAN_MARK_ADD, fanotifyWritten, p.fd, "")
+		if p.gone = isGone(err); err != nil && !p.gone {
 			w.failed = fmt.Errorf("mark %s: %w", path, err)
 		}
 	}

@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,7 +60,10 @@ func (h *heard) await(t testing.TB, what string, wanted func(drift.Hint) bool) [
 				return seen
 			}
 		case <-deadline:
-			t.Fatalf("no hint: %s; heard %d hints, the last of them %+v; modes %v %v", what, len(seen), seen[max(0, len(seen)-10):], h.modes, h.why)
+			h.mu.Lock()
+			modes := fmt.Sprint(h.modes, h.why)
+			h.mu.Unlock()
+			t.Fatalf("no hint: %s; heard %d hints, the last of them %+v; modes %s", what, len(seen), seen[max(0, len(seen)-10):], modes)
 		}
 	}
 }

@@ -49,6 +49,9 @@ func (w *writes) watch(parameters map[string]*parameter) {
 	now := map[int32]string{}
 	for path, p := range parameters {
 		wd, err := unix.InotifyAddWatch(w.fd, fmt.Sprintf("/proc/self/fd/%d", p.fd), unix.IN_MODIFY)
+		if p.gone = isGone(err); p.gone {
+			continue
+		}
 		if err != nil {
 			w.failed = fmt.Errorf("watch %s: %w", path, err)
 			continue

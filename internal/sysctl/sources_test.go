@@ -267,7 +267,7 @@ func TestInotifyFollowsInterfaces(t *testing.T) {
 	}
 	is := &isHeld{path: "net/ipv4/conf/eth7/rp_filter", now: make(chan bool, 1)}
 	c.held.follow(is) // after inotify, which watches by then
-	for range 2 {
+	for range 10 {
 		hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
 		is.await(t, true)
 		hosttest.Sysctl(t, "net/ipv4/conf/eth7/rp_filter", "2")
