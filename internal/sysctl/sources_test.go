@@ -277,6 +277,35 @@ func TestInotifyFollowsInterfaces(t *testing.T) {
 	}
 }
 
+// Between a look at an interface and its watch it may go.
+func TestAnInterfaceThatIsGoneEndsNoWatch(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	c := newHostCheck(t)
+	c.held.arm()
+	defer c.held.release()
+	hosttest.Run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "veth7")
+	if err := c.hold(); err != nil {
+		t.Fatal(err)
+	}
+	if c.held.parameters["net/ipv4/conf/eth7/rp_filter"] == nil {
+		t.Fatal("the interface is not held")
+	}
+	hosttest.Run(t, "ip", "link", "delete", "eth7")
+	for name, arm := range map[string]func(drift.Sink) (stream, error){"inotify": c.armInotify, "fanotify": c.armFanotify} {
+		source, err := arm(newHeard())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_ = source.Close()
+	}
+	if err := c.hold(); err != nil || c.held.parameters["net/ipv4/conf/eth7/rp_filter"] != nil {
+		t.Errorf("it is still held: %v", err)
+	}
+}
+
 // isHeld follows whether a parameter is held.
 type isHeld struct {
 	path string
