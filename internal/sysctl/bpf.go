@@ -17,7 +17,13 @@ import (
 	"github.com/nodeguard/nodeguard/internal/host"
 )
 
-const ringSize = 64 << 10
+const (
+	ringSize = 64 << 10
+	// ringBreath is how long the ring is left alone where more than ringMost writes came
+	// within it: until it is read, nobody who writes wakes its reader.
+	ringBreath = 4 * time.Millisecond
+	ringMost   = 8
+)
 
 // bpfWrites is told by a BPF program of each write to a parameter, before it
 // happens, with the writer: through any mount of procfs and in any namespace.
@@ -115,6 +121,8 @@ func (b *bpfWrites) release() {
 func (b *bpfWrites) run(to drift.Sink) error {
 	defer b.release()
 	var r ringbuf.Record
+	var began time.Time
+	read := 0
 	for {
 		if err := b.reader.ReadInto(&r); err != nil {
 			return fmt.Errorf("read the BPF ring: %w", err)
@@ -122,6 +130,11 @@ func (b *bpfWrites) run(to drift.Sink) error {
 		b.take(r.RawSample, to)
 		if r.Remaining == 0 {
 			b.tellLost(to)
+		}
+		if read++; time.Since(began) > ringBreath {
+			began, read = time.Now(), 0
+		} else if read > ringMost {
+			time.Sleep(ringBreath)
 		}
 	}
 }
