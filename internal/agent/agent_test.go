@@ -256,6 +256,31 @@ func TestEarlyHintLooksAgain(t *testing.T) {
 	})
 }
 
+// While events keep coming, the next one has it looked at again, and after the last one
+// it is looked at once more.
+func TestEarlyHintsThatKeepComing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		b := start(t, agent.Config{Set: one(h), Merge: 20 * time.Millisecond})
+		defer b.stop()
+		time.Sleep(time.Second)
+		before := len(h.asked())
+		for range 200 {
+			h.source().Hint(drift.Hint{Source: "fake", Subject: "x", Early: true})
+			time.Sleep(time.Millisecond)
+		}
+		if n := len(h.asked()) - before; n > 13 { // one a window, and again after the first
+			t.Errorf("%d looks in ten windows", n)
+		}
+		h.set("x", true) // the last write happens after its event
+		time.Sleep(50 * time.Millisecond)
+		synctest.Wait()
+		if got := b.status("Drift-a"); got != drift.True {
+			t.Errorf("after the last write it is %q", got)
+		}
+	})
+}
+
 func TestLostHintLooksAtAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()

@@ -33,6 +33,7 @@ type runner struct {
 	quiet    time.Time   // until when further hints merge
 	again    []time.Time // look once more then: an event came before its change
 	early    []string    // at what
+	earlyAt  time.Time   // when such an event was answered last
 	narrow   bool        // the look under way knows at what
 	budget   budget
 	resync   time.Time

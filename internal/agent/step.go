@@ -104,12 +104,8 @@ func (a *Agent) hintedDue(r *runner) time.Time {
 
 // startHinted answers hints at once; further ones merge until the window ends.
 func (a *Agent) startHinted(ctx context.Context, r *runner, now time.Time) {
-	keepsComing := now.Sub(r.quiet) < a.config.Merge
 	r.quiet = now.Add(a.config.Merge)
 	a.start(ctx, r, []string{}, now)
-	if keepsComing && len(r.again) == len(earlyAgain) {
-		r.again = r.again[1:] // the next hint has it looked at as soon
-	}
 }
 
 // start looks at these subjects and at what was hinted meanwhile.
@@ -118,9 +114,14 @@ func (a *Agent) start(ctx context.Context, r *runner, only []string, now time.Ti
 	if h.early {
 		r.early = h.only()
 		r.again = nil
-		for _, d := range earlyAgain {
+		delays := earlyAgain[:]
+		if now.Sub(r.earlyAt) < 2*a.config.Merge { // they keep coming: the next one has it looked at as soon
+			delays = delays[1:]
+		}
+		for _, d := range delays {
 			r.again = append(r.again, now.Add(d))
 		}
+		r.earlyAt = now
 	}
 	if !h.empty() {
 		r.since = h.first

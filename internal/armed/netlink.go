@@ -81,7 +81,7 @@ func (n *Netlink) read(ctx context.Context, events chan heard) error {
 			}
 			events <- next
 		}
-		if rest := pace.Rest(1, time.Now()); rest > 0 {
+		if rest := pace.Rest(time.Now()); rest > 0 {
 			sleep(ctx, rest)
 		}
 	}

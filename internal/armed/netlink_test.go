@@ -85,20 +85,22 @@ func TestPace(t *testing.T) {
 	now := time.Now()
 	var p Pace
 	for i := range 10 * paceMost { // as fast as half of what is too fast
-		if rest := p.Rest(1, now.Add(time.Duration(i)*time.Millisecond)); rest != 0 {
+		if rest := p.Rest(now.Add(time.Duration(i) * time.Millisecond)); rest != 0 {
 			t.Fatalf("told to rest after %d messages, a thousand a second", i)
 		}
 	}
 	now = now.Add(time.Hour)
 	for i := range paceMost {
-		if p.Rest(1, now) != 0 {
+		if p.Rest(now) != 0 {
 			t.Fatalf("told to rest after %d messages", i)
 		}
 	}
-	if rest := p.Rest(1, now); rest != PaceRest {
+	if rest := p.Rest(now); rest != paceRest {
 		t.Errorf("told to rest %v", rest)
 	}
-	if rest := p.Rest(paceMost, now.Add(PaceRest)); rest != 0 {
-		t.Error("told to rest again by what came before")
+	for range paceMost {
+		if p.Rest(now.Add(paceRest)) != 0 {
+			t.Fatal("told to rest again by what came before")
+		}
 	}
 }

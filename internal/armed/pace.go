@@ -6,8 +6,8 @@ const (
 	// paceWindow and paceMost make two thousand messages a second.
 	paceWindow = 250 * time.Millisecond
 	paceMost   = 500
-	// PaceRest is how long a queue is left alone then: its overflow is one message.
-	PaceRest = 400 * time.Millisecond
+	// paceRest is how long a queue is left alone then: its overflow is one message.
+	paceRest = 400 * time.Millisecond
 )
 
 // Pace tells a reader of a queue when more comes than it is worth to read, since all
@@ -17,14 +17,14 @@ type Pace struct {
 	read  int
 }
 
-// Rest counts what was read and returns how long to leave the rest unread, mostly 0.
-func (p *Pace) Rest(read int, now time.Time) time.Duration {
+// Rest counts a message and returns how long to leave the others unread, mostly 0.
+func (p *Pace) Rest(now time.Time) time.Duration {
 	if now.Sub(p.began) > paceWindow {
 		p.began, p.read = now, 0
 	}
-	if p.read += read; p.read <= paceMost {
+	if p.read++; p.read <= paceMost {
 		return 0
 	}
 	p.began = time.Time{}
-	return PaceRest
+	return paceRest
 }

@@ -127,13 +127,20 @@ func hostCheck(t *testing.T) *Check {
 	return New(root, []drift.Bound[Rule]{{Operation: "ack.net.firewall", Rule: ack(t)}}).WithUnits(units.New(root))
 }
 
+// watched is a check of a host that no systemd runs, and what its sources say.
+func watched(t *testing.T) (c *Check, seen *recorder, stop func()) {
+	t.Helper()
+	hosttest.Mount(t, "/run", "-t", "tmpfs", "tmpfs")
+	c, seen = hostCheck(t), newRecorder()
+	return c, seen, watching(t, c, seen)
+}
+
 func TestRulesAreNoticed(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	hosttest.Mount(t, "/run", "-t", "tmpfs", "tmpfs") // no systemd runs this host
-	c, seen := hostCheck(t), newRecorder()
-	defer watching(t, c, seen)()
+	c, seen, stop := watched(t)
+	defer stop()
 	seen.next(t, 0, "the hint for everything", func(h drift.Hint) bool { return h.Subject == "" && !h.Lost })
 	seen.wait(t, "the modes", func() bool {
 		return seen.modes[nftablesSource] == "event" && strings.HasPrefix(seen.modes[legacySource], "poll: ") &&
@@ -418,9 +425,8 @@ func TestRulesThatKeepChanging(t *testing.T) {
 	if !hosttest.Alone(t) {
 		return
 	}
-	hosttest.Mount(t, "/run", "-t", "tmpfs", "tmpfs") // no systemd runs this host
-	c, seen := hostCheck(t), newRecorder()
-	defer watching(t, c, seen)()
+	c, seen, stop := watched(t)
+	defer stop()
 	seen.wait(t, "the mode", func() bool { return seen.modes[nftablesSource] == "event" })
 	var rules strings.Builder
 	rules.WriteString("add table inet big\nadd chain inet big c { type filter hook input priority 0; policy accept; }\n")
@@ -437,11 +443,11 @@ func TestRulesThatKeepChanging(t *testing.T) {
 		t.Fatalf("while nothing changes: %+v", still)
 	}
 
-	stop, stopped := make(chan struct{}), make(chan error)
+	enough, stopped := make(chan struct{}), make(chan error)
 	go func() {
 		for {
 			select {
-			case <-stop:
+			case <-enough:
 				stopped <- nil
 				return
 			default:
@@ -458,7 +464,7 @@ func TestRulesThatKeepChanging(t *testing.T) {
 	c.last.at = time.Now().Add(-holdsFor)
 	c.last.mu.Unlock()
 	after := c.Observe(t.Context(), nil)
-	close(stop)
+	close(enough)
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (n *netconf) run(to drift.Sink) error {
 		for _, m := range messages {
 			n.take(m, to)
 		}
-		if rest := pace.Rest(1, time.Now()); rest > 0 {
+		if rest := pace.Rest(time.Now()); rest > 0 {
 			n.rest(rest)
 		}
 	}
