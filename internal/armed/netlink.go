@@ -12,6 +12,11 @@ import (
 	"github.com/nodeguard/nodeguard/internal/drift"
 )
 
+// MessageSize is more than the kernel makes any message of: with a buffer that large
+// nobody asks for the size first. An event is built in NLMSG_GOODSIZE, 8 KB at most, or in
+// what an interface without the counters of its virtual functions needs.
+const MessageSize = 16 << 10
+
 // Netlink is a stream of messages that are no more than a reason to look.
 type Netlink struct {
 	Conn *netlink.Conn

@@ -25,7 +25,7 @@ const (
 // listen hears of the generations alone: the filter keeps the tens of thousands
 // of rules of one commit out of the queue.
 func listen(buffer int) (*netlink.Conn, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{MessageBufferSize: armed.MessageSize})
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}

@@ -268,7 +268,7 @@ func TestSourceOfADefaultRoute(t *testing.T) {
 	hosttest.Sysctl(t, "net/ipv6/conf/all/disable_ipv6", "0")
 	ip(t, "link add eth0 type veth peer name gw0", "link set gw0 up", "link set eth0 up",
 		"address add 2001:db8::bad/64 dev eth0 nodad preferred_lft 0", "address add 2001:db8::5/64 dev eth0 nodad", "address add 2001:db8::bae/64 dev eth0 nodad preferred_lft 0", "route add default via 2001:db8::1 dev eth0")
-	n, err := readNetlink(context.Background(), open(t, "/"))
+	n, err := readNetlink(context.Background(), open(t, "/"), []string{"eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestInterfaceNamesAreAsTheKernelHasThem(t *testing.T) {
 		return
 	}
 	aNode(t)
-	n, err := readNetlink(context.Background(), open(t, "/"))
+	n, err := readNetlink(context.Background(), open(t, "/"), []string{"eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,5 +294,24 @@ func TestInterfaceNamesAreAsTheKernelHasThem(t *testing.T) {
 	}
 	if got, ok := n.named("eth0"); !ok || got.index != want.Index || got.mac != want.HardwareAddr.String() || got.mtu != want.MTU {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// A node has hundreds of interfaces of pods: only those are asked for that can matter.
+func TestInterfacesOfPodsAreNotAskedFor(t *testing.T) {
+	if !hosttest.Alone(t) {
+		return
+	}
+	aNode(t)
+	ip(t, "link add cali1 type veth peer name lxc1", "link set cali1 up", "link set lxc1 up", "address add fe80::ecee:eeff:feee:eeee/64 dev cali1 nodad",
+		"link add named type veth peer name used", "address add 192.0.2.77/32 dev used")
+	n, err := readNetlink(context.Background(), open(t, "/"), []string{"named", "gone", "", "longer-than-a-name-can-be"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"eth0": true, "named": true, "used": true, "cali1": false, "lxc1": false, "gone": false} {
+		if _, known := n.named(name); known != want {
+			t.Errorf("%s is known: %t", name, known)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/nodeguard/nodeguard/internal/armed"
 )
 
 const (
@@ -32,7 +34,7 @@ var podInterfaces = [...]string{"veth", "cali", "lxc", "eni", "vlan.eth", "ciliu
 
 // listen hears of changes to interfaces, addresses and routes.
 func listen(buffer int) (*netlink.Conn, error) {
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{MessageBufferSize: armed.MessageSize})
 	if err != nil {
 		return nil, fmt.Errorf("listen to rtnetlink: %w", err)
 	}
@@ -55,13 +57,25 @@ func matters(m netlink.Message) bool {
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		return len(m.Data) >= unix.SizeofIfAddrmsg && m.Data[3] != unix.RT_SCOPE_LINK
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		var n network
-		as := m
-		as.Header.Type = unix.RTM_NEWLINK
-		return n.takeLink(as) == nil && !slices.ContainsFunc(podInterfaces[:], func(p string) bool { return strings.HasPrefix(n.links[0].name, p) })
+		name, err := linkName(m)
+		return err == nil && !slices.ContainsFunc(podInterfaces[:], func(p string) bool { return strings.HasPrefix(name, p) })
 	default:
 		return true
 	}
+}
+
+// linkName is what a message about an interface says first.
+func linkName(m netlink.Message) (string, error) {
+	ad, err := attributes(m, unix.SizeofIfInfomsg)
+	if err != nil {
+		return "", err
+	}
+	for ad.Next() {
+		if ad.Type() == unix.IFLA_IFNAME {
+			return ad.String(), nil
+		}
+	}
+	return "", errors.Join(errShort, ad.Err())
 }
 
 func directoriesOf(files []string) (dirs []string) {

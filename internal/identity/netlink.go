@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,12 +18,17 @@ import (
 // patience is how long the kernel has to answer.
 const patience = 2 * time.Second
 
-// readNetlink asks the kernel about this network namespace, where it is the host's.
-func readNetlink(ctx context.Context, root *host.Root) (*network, error) {
+// receiveBuffer is as much as the kernel says at once: with it nobody has to ask for the
+// size of a message first.
+const receiveBuffer = 32 << 10
+
+// readNetlink asks the kernel about this network namespace, where it is the host's. Of the
+// interfaces it keeps those that are named, and those of addresses and default routes.
+func readNetlink(ctx context.Context, root *host.Root, named []string) (*network, error) {
 	if err := root.CheckNetwork(); err != nil {
 		return nil, err
 	}
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{MessageBufferSize: receiveBuffer})
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink: %w", err)
 	}
@@ -39,13 +43,10 @@ func readNetlink(ctx context.Context, root *host.Root) (*network, error) {
 		return nil, fmt.Errorf("limit rtnetlink: %w", err)
 	}
 	n := &network{}
-	return n, n.read(conn)
+	return n, n.read(conn, named)
 }
 
-func (n *network) read(conn *netlink.Conn) error {
-	if err := dump(conn, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), n.takeLink); err != nil {
-		return fmt.Errorf("list interfaces: %w", err)
-	}
+func (n *network) read(conn *netlink.Conn, named []string) error {
 	if err := dump(conn, unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), n.takeAddress); err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -53,6 +54,9 @@ func (n *network) read(conn *netlink.Conn) error {
 		return fmt.Errorf("list routes: %w", err)
 	}
 	n.sort()
+	if err := n.readLinks(conn, named); err != nil {
+		return fmt.Errorf("ask for interfaces: %w", err)
+	}
 	if err := dump(conn, unix.RTM_GETRULE, make([]byte, ruleHeader), n.takeRule); err != nil {
 		return fmt.Errorf("list rules: %w", err)
 	}
@@ -114,26 +118,6 @@ func attributes(m netlink.Message, header int) (*netlink.AttributeDecoder, error
 		return nil, errShort
 	}
 	return netlink.NewAttributeDecoder(m.Data[header:])
-}
-
-func (n *network) takeLink(m netlink.Message) error {
-	ad, err := attributes(m, unix.SizeofIfInfomsg)
-	if err != nil || m.Header.Type != unix.RTM_NEWLINK {
-		return err
-	}
-	l := link{index: int(int32(binary.NativeEndian.Uint32(m.Data[4:])))}
-	for ad.Next() {
-		switch ad.Type() {
-		case unix.IFLA_IFNAME:
-			l.name = ad.String()
-		case unix.IFLA_ADDRESS:
-			l.mac = net.HardwareAddr(ad.Bytes()).String()
-		case unix.IFLA_MTU:
-			l.mtu = int(ad.Uint32())
-		}
-	}
-	n.links = append(n.links, l)
-	return ad.Err()
 }
 
 // unsteadyFlags are those of privacy addresses and of ones that come or go.

@@ -71,7 +71,10 @@ func (n *network) named(name string) (link, bool) {
 // holds returns the address of the host that is this one.
 func (n *network) holds(ip netip.Addr) (address, bool) {
 	for _, a := range n.addresses {
-		if l, _ := n.link(a.link); a.prefix.Addr() == ip && l.name != clusterIPs {
+		if a.prefix.Addr() != ip {
+			continue
+		}
+		if l, _ := n.link(a.link); l.name != clusterIPs {
 			return a, true
 		}
 	}

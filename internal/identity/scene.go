@@ -42,7 +42,7 @@ type item struct {
 
 func (s *scene) readNetwork(ctx context.Context) {
 	if s.root.Live() {
-		s.net, s.netErr = readNetlink(ctx, s.root)
+		s.net, s.netErr = readNetlink(ctx, s.root, s.namedLinks())
 		if s.netErr != nil {
 			s.net = nil
 		}
@@ -51,6 +51,18 @@ func (s *scene) readNetwork(ctx context.Context) {
 	if n := readTree(s.root); len(n.links) > 0 {
 		s.net = n
 	}
+}
+
+// namedLinks are the interfaces that are judged by their names.
+func (s *scene) namedLinks() []string {
+	was, _ := s.before(primary)
+	names := []string{was}
+	for _, r := range s.rules {
+		if r.Rule.MTU != nil {
+			names = append(names, r.Rule.MTU.Interface)
+		}
+	}
+	return names
 }
 
 // items are all that the rules want as it was recorded.

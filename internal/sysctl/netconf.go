@@ -48,7 +48,7 @@ func (c *Check) armNetconf(drift.Sink) (stream, error) {
 	if c.followsDefaultRoute() {
 		groups |= 1 << (unix.RTNLGRP_IPV4_ROUTE - 1)
 	}
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: groups})
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: groups, MessageBufferSize: armed.MessageSize})
 	if err != nil {
 		return nil, fmt.Errorf("listen to rtnetlink: %w", err)
 	}
@@ -96,11 +96,16 @@ func (n *netconf) rest(d time.Duration) {
 	}
 }
 
-// reholdBurst is how long taking interfaces up takes before it is put off.
-const reholdBurst = 20 * time.Millisecond
+const (
+	// reholdShare is the part of the time, one in so many, that taking interfaces up takes
+	// in the long run.
+	reholdShare = 20
+	// reholdBurst is how long it takes before that counts.
+	reholdBurst = 4 * time.Millisecond
+)
 
 // rehold takes interfaces up anew as they come and go, and hints for everything then: at
-// once, and for no more than a tenth of the time where a thousand of them do.
+// once where it is a few, and now and then where a thousand of them do.
 func (n *netconf) rehold(to drift.Sink) {
 	var spent time.Duration
 	var last time.Time
@@ -114,14 +119,14 @@ func (n *netconf) rehold(to drift.Sink) {
 		n.check.rehold(netconfSource, to)
 		lost := n.lost.Swap(false)
 		to.Hint(drift.Hint{Source: netconfSource, Lost: lost, Armed: !lost, At: began})
-		spent = max(0, spent-began.Sub(last)/10) + time.Since(began)
+		spent = max(0, spent-began.Sub(last)/reholdShare) + time.Since(began)
 		if last = began; spent <= reholdBurst {
 			continue
 		}
 		select {
 		case <-n.ended:
 			return
-		case <-time.After(10 * (spent - reholdBurst)):
+		case <-time.After(reholdShare * (spent - reholdBurst)):
 		}
 	}
 }
