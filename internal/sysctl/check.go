@@ -22,6 +22,7 @@ type Check struct {
 
 	files atomic.Pointer[files] // of the last full look
 	held  held
+	names names
 	modes modes
 }
 
@@ -51,8 +52,9 @@ func (c *Check) Observe(_ context.Context, only []string) drift.Observation {
 	l := newLook(c, c.filesFor(only))
 	for _, r := range c.rules {
 		if r.Rule.Settings == nil {
-			l.judge(r, l.inForce(r))
-			l.judge(r, l.pending(r))
+			scopes := l.scopes(r.Rule)
+			l.judge(r, l.inForce(r, scopes))
+			l.judge(r, l.pending(r, scopes))
 		}
 	}
 	l.dropExplained(c.rules)
@@ -68,6 +70,7 @@ func (c *Check) Observe(_ context.Context, only []string) drift.Observation {
 type look struct {
 	root       *host.Root
 	held       *held
+	names      *names
 	network    error // why the network's parameters are not the host's
 	interfaces interfaces
 	ports      nodePorts
@@ -77,7 +80,7 @@ type look struct {
 }
 
 func newLook(c *Check, f *files) *look {
-	l := &look{root: c.root, held: &c.held, network: c.root.CheckNetwork(), ports: f.ports, boot: f.boot, bootBlind: len(f.failed) > 0}
+	l := &look{root: c.root, held: &c.held, names: &c.names, network: c.root.CheckNetwork(), ports: f.ports, boot: f.boot, bootBlind: len(f.failed) > 0}
 	if l.network == nil {
 		l.readNetwork(c.rules)
 	}

@@ -174,9 +174,9 @@ func TestLookFromForeignNetwork(t *testing.T) {
 }
 
 func TestVanishedInterfaceIsNoDrift(t *testing.T) {
-	l := &look{held: new(held), root: mustOpen(t, t.TempDir()), interfaces: interfaces{names: []string{"eth7"}}}
+	l := &look{held: new(held), names: new(names), root: mustOpen(t, t.TempDir()), interfaces: interfaces{names: []string{"eth7"}}}
 	r := ackRules[2]
-	l.judge(r, l.inForce(r))
+	l.judge(r, l.inForce(r, l.scopes(r.Rule)))
 	if len(l.out.Findings)+len(l.out.Gaps) > 0 {
 		t.Errorf("got %+v", l.out)
 	}

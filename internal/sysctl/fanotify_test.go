@@ -383,7 +383,7 @@ func TestWhatIsWrittenInsteadIsNotPolled(t *testing.T) {
 }
 
 func TestWrittenInstead(t *testing.T) {
-	got := parametersOf(ackRules, interfaces{names: []string{"eth0"}})
+	got := parametersOf(ackRules, interfaces{names: []string{"eth0"}}, &names{})
 	var unread []string
 	for path, w := range got {
 		if subject, named := subjectOf(ackRules, path); !named || subject != w.subject {

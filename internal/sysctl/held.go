@@ -1,7 +1,6 @@
 package sysctl
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,7 +37,7 @@ type follower interface {
 type parameter struct {
 	wanted
 	fd   int
-	last []byte
+	last string
 	gone bool // from the kernel: its interface is
 }
 
@@ -89,7 +88,7 @@ func (h *held) open(root *host.Root, path string, w wanted) (*parameter, error) 
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	p.last = bytes.Clone(value)
+	p.last = string(value)
 	return p, nil
 }
 
@@ -166,11 +165,14 @@ func (h *held) value(root *host.Root, path string, w wanted) (value string, ok b
 			return "", false
 		}
 		h.parameters[path] = p
-		return string(p.last), len(p.last) < maxHeld
+		return p.last, len(p.last) < maxHeld
 	}
 	data, err := p.read(h.buf[:])
 	p.gone = err != nil
-	return string(data), err == nil && len(data) < maxHeld
+	if value = p.last; string(data) != value {
+		value = string(data)
+	}
+	return value, err == nil && len(data) < maxHeld
 }
 
 // poll hints for the parameters that changed and tells whether some are gone.
@@ -187,8 +189,8 @@ func (h *held) poll(to drift.Sink) (gone bool) {
 			gone = true
 			continue
 		}
-		if !bytes.Equal(value, p.last) {
-			p.last = append(p.last[:0], value...)
+		if string(value) != p.last {
+			p.last = string(value)
 			to.Hint(drift.Hint{Source: heldSource, Subject: p.subject, At: time.Now()})
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,13 +14,13 @@ import (
 )
 
 // inForce reads the rule's parameter as the kernel has it.
-func (l *look) inForce(r drift.Bound[Rule]) readings {
+func (l *look) inForce(r drift.Bound[Rule], scopes []string) readings {
 	if l.network != nil && r.Rule.perNetwork() {
 		l.gap(r.Operation, r.Rule.subject(), l.network.Error(), hintFor(l.network))
 		return readings{}
 	}
-	return readings{state: drift.Active, scopes: l.scopes(r.Rule), read: func(scope string) (*reading, error) {
-		values, err := l.ints(r.Rule.of(scope))
+	return readings{state: drift.Active, scopes: scopes, read: func(scope string) (*reading, error) {
+		values, err := l.ints(l.names.of(r.Rule, scope))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, l.missing(r.Rule, scope)
 		}
@@ -55,11 +57,11 @@ func (l *look) missing(r Rule, scope string) error {
 }
 
 // ints reads a parameter through the descriptor that is held, or else anew.
-func (l *look) ints(parameter string) ([]int64, error) {
-	if value, ok := l.held.value(l.root, key(parameter), wanted{subject: parameter}); ok {
-		return parseInts(strings.Fields(value))
+func (l *look) ints(parameter name) ([]int64, error) {
+	if value, ok := l.held.value(l.root, parameter.path, wanted{subject: parameter.subject}); ok {
+		return parseInts(strings.FieldsSeq(value))
 	}
-	return readInts(l.root, parameter)
+	return readInts(l.root, parameter.subject)
 }
 
 // readInts reads a parameter made of integers, however they are separated.
@@ -68,15 +70,12 @@ func readInts(root *host.Root, parameter string) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseInts(fields)
+	return parseInts(slices.Values(fields))
 }
 
-func parseInts(fields []string) ([]int64, error) {
-	if len(fields) == 0 {
-		return nil, errors.New("the value is empty")
-	}
-	out := make([]int64, len(fields))
-	for i, f := range fields {
+func parseInts(fields iter.Seq[string]) ([]int64, error) {
+	var out []int64
+	for f := range fields {
 		v, err := strconv.ParseInt(f, 0, 64)
 		if errors.Is(err, strconv.ErrRange) {
 			err = nil // an unsigned one: what is beyond is as good as the largest
@@ -84,7 +83,10 @@ func parseInts(fields []string) ([]int64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the value is not made of integers")
 		}
-		out[i] = v
+		out = append(out, v)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the value is empty")
 	}
 	return out, nil
 }

@@ -61,14 +61,15 @@ type wanted struct {
 
 // parametersOf are the parameters, by path below /proc/sys, that the rules read, and
 // those that are written to change them.
-func parametersOf(rules []drift.Bound[Rule], existing interfaces) map[string]wanted {
+func parametersOf(rules []drift.Bound[Rule], existing interfaces, called *names) map[string]wanted {
 	out := map[string]wanted{}
 	for _, r := range rules {
 		if r.Rule.Parameter == "" {
 			continue
 		}
 		for _, scope := range r.Rule.readScopes(existing) {
-			out[key(r.Rule.of(scope))] = wanted{subject: r.Rule.of(scope)}
+			parameter := called.of(r.Rule, scope)
+			out[parameter.path] = wanted{subject: parameter.subject}
 		}
 		if r.Rule.judgesPorts() {
 			out[key(reservedPorts)] = wanted{subject: r.Rule.Parameter}

@@ -70,7 +70,7 @@ func (c *Check) hold() error {
 	if err != nil {
 		return err
 	}
-	return c.held.hold(c.root, parametersOf(c.rules, existing))
+	return c.held.hold(c.root, parametersOf(c.rules, existing, &c.names))
 }
 
 // rehold is hold for a source whose interfaces came or went.
