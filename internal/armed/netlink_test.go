@@ -85,21 +85,31 @@ func TestPace(t *testing.T) {
 	now := time.Now()
 	var p Pace
 	for i := range 10 * paceMost { // as fast as half of what is too fast
-		if rest := p.Rest(now.Add(time.Duration(i) * time.Millisecond)); rest != 0 {
+		if rest := p.Rest(now.Add(time.Duration(i) * time.Millisecond)); rest > paceBreath {
 			t.Fatalf("told to rest after %d messages, a thousand a second", i)
 		}
 	}
 	now = now.Add(time.Hour)
-	for i := range paceMost {
+	for i := range paceFew {
 		if p.Rest(now) != 0 {
 			t.Fatalf("told to rest after %d messages", i)
+		}
+	}
+	if rest := p.Rest(now); rest != paceBreath {
+		t.Errorf("told to rest %v after a few", rest)
+	}
+	now = now.Add(paceBreath)
+	for i := range paceMost - paceFew - 1 { // what came meanwhile is read at once
+		if p.Rest(now) != 0 {
+			t.Fatalf("told to rest after %d messages that came meanwhile", i)
 		}
 	}
 	if rest := p.Rest(now); rest != paceRest {
 		t.Errorf("told to rest %v", rest)
 	}
-	for range paceMost {
-		if p.Rest(now.Add(paceRest)) != 0 {
+	now = now.Add(paceRest)
+	for range paceFew {
+		if p.Rest(now) != 0 {
 			t.Fatal("told to rest again by what came before")
 		}
 	}
