@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ type ruleDump struct {
 }
 
 const (
-	portion    = 64 << 10
+	portion    = 32 << 10 // the kernel sends no larger ones
 	headerSize = unix.SizeofNlMsghdr
 	nfgenSize  = 4 // struct nfgenmsg
 	attrSize   = 4 // struct nlattr
@@ -106,12 +107,7 @@ func eachMessage(portion []byte, visit func([]byte) error) (done bool, err error
 			if len(body) < nfgenSize {
 				return false, errShort
 			}
-			for kind, data := range attributes(body[nfgenSize:], &err) {
-				if kind == unix.NFTA_RULE_EXPRESSIONS {
-					err = visit(data)
-				}
-			}
-			if err != nil {
+			if err := visitRule(body[nfgenSize:], visit); err != nil {
 				return false, err
 			}
 		}
@@ -119,93 +115,134 @@ func eachMessage(portion []byte, visit func([]byte) error) (done bool, err error
 	return false, nil
 }
 
-// attributes are those of a message, up to an error.
-func attributes(b []byte, err *error) func(yield func(kind uint16, data []byte) bool) {
-	return func(yield func(uint16, []byte) bool) {
-		for len(b) >= attrSize && *err == nil {
-			size, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])&attrType
-			if size < attrSize || size > len(b) {
-				*err = errShort
-				return
-			}
-			if !yield(kind, b[attrSize:size]) {
-				return
-			}
-			b = b[min(align(size), len(b)):]
+func visitRule(rule []byte, visit func([]byte) error) error {
+	a := attributes{rest: rule}
+	for a.next() {
+		if a.kind != unix.NFTA_RULE_EXPRESSIONS {
+			continue
+		}
+		if err := visit(a.data); err != nil {
+			return err
 		}
 	}
+	return a.err
 }
+
+// attributes go through those of a message, one after the other, up to an error. They are
+// looked at millions of times where rules come by tens of thousands, and so keep nothing.
+type attributes struct {
+	kind uint16
+	data []byte
+	rest []byte
+	err  error
+}
+
+func (a *attributes) next() bool {
+	if len(a.rest) < attrSize || a.err != nil {
+		return false
+	}
+	size := int(binary.NativeEndian.Uint16(a.rest))
+	if size < attrSize || size > len(a.rest) {
+		a.err = errShort
+		return false
+	}
+	a.kind, a.data = binary.NativeEndian.Uint16(a.rest[2:])&attrType, a.rest[attrSize:size]
+	a.rest = a.rest[min(align(size), len(a.rest)):]
+	return true
+}
+
+// expressions go through those of a rule.
+type expressions struct {
+	name, data []byte
+	elements   attributes
+}
+
+func (e *expressions) next() bool {
+	if !e.elements.next() {
+		return false
+	}
+	e.name, e.data = nil, nil
+	parts := attributes{rest: e.elements.data}
+	for parts.next() {
+		switch parts.kind {
+		case unix.NFTA_EXPR_NAME:
+			e.name, _, _ = bytes.Cut(parts.data, []byte{0})
+		case unix.NFTA_EXPR_DATA:
+			e.data = parts.data
+		}
+	}
+	e.elements.err = parts.err
+	return parts.err == nil
+}
+
+func expressionsOf(rule []byte) expressions { return expressions{elements: attributes{rest: rule}} }
 
 // effective tells whether a rule of these expressions can do anything to a packet but
 // let it pass: drop it, send it elsewhere, or lead it to another chain.
-func effective(expressions []byte) (found bool, err error) {
-	for name, data := range namedExpressions(expressions, &err) {
-		switch name {
+func effective(rule []byte) (found bool, err error) {
+	e := expressionsOf(rule)
+	for e.next() {
+		switch string(e.name) {
 		case "reject", "target", "lookup", "nat", "redir":
 			found = true
 		case "immediate":
-			found = found || verdictTakes(data, &err)
+			takes, err := verdictTakes(e.data)
+			if err != nil {
+				return false, err
+			}
+			found = found || takes
 		}
 	}
-	return found, err
-}
-
-// namedExpressions are a rule's, with what they are of.
-func namedExpressions(b []byte, err *error) func(yield func(name string, data []byte) bool) {
-	return func(yield func(string, []byte) bool) {
-		for _, element := range attributes(b, err) {
-			var name string
-			var data []byte
-			for kind, value := range attributes(element, err) {
-				switch kind {
-				case unix.NFTA_EXPR_NAME:
-					name = unix.ByteSliceToString(value)
-				case unix.NFTA_EXPR_DATA:
-					data = value
-				}
-			}
-			if *err != nil || !yield(name, data) {
-				return
-			}
-		}
-	}
+	return found, e.elements.err
 }
 
 // verdictTakes tells whether an immediate expression is a verdict that is not to let the
 // packet pass.
-func verdictTakes(immediate []byte, err *error) (takes bool) {
-	for kind, data := range attributes(immediate, err) {
-		if kind != unix.NFTA_IMMEDIATE_DATA {
-			continue
+func verdictTakes(immediate []byte) (bool, error) {
+	verdict, err := within(immediate, unix.NFTA_IMMEDIATE_DATA, unix.NFTA_DATA_VERDICT)
+	if err != nil {
+		return false, err
+	}
+	code, err := within(verdict, unix.NFTA_VERDICT_CODE)
+	if err != nil || len(code) != 4 {
+		return false, err
+	}
+	switch expr.VerdictKind(int32(binary.BigEndian.Uint32(code))) { //nolint:gosec // the bits are kept
+	case expr.VerdictDrop, expr.VerdictJump, expr.VerdictGoto:
+		return true, nil
+	}
+	return false, nil
+}
+
+// within is the attribute at the end of a path of nested ones; nil where there is none.
+func within(data []byte, path ...uint16) ([]byte, error) {
+	for _, kind := range path {
+		a := attributes{rest: data}
+		data = nil
+		for a.next() {
+			if a.kind == kind {
+				data = a.data
+			}
 		}
-		for kind, verdict := range attributes(data, err) {
-			if kind != unix.NFTA_DATA_VERDICT {
-				continue
-			}
-			for kind, code := range attributes(verdict, err) {
-				if kind == unix.NFTA_VERDICT_CODE && len(code) == 4 {
-					switch expr.VerdictKind(int32(binary.BigEndian.Uint32(code))) { //nolint:gosec // the bits are kept
-					case expr.VerdictDrop, expr.VerdictJump, expr.VerdictGoto:
-						takes = true
-					}
-				}
-			}
+		if a.err != nil {
+			return nil, a.err
 		}
 	}
-	return takes
+	return data, nil
 }
 
 // decode reads the expressions that matter to what a rule can do; others stand in their
 // places.
-func decode(family byte, expressions []byte) (out []expr.Any, err error) {
-	for name, data := range namedExpressions(expressions, &err) {
-		e, failed := decodeOne(family, name, data)
-		if failed != nil {
-			return nil, fmt.Errorf("expression %s: %w", name, failed)
+func decode(family byte, rule []byte) (out []expr.Any, err error) {
+	e := expressionsOf(rule)
+	for e.next() {
+		decoded, err := decodeOne(family, string(e.name), e.data)
+		if err != nil {
+			return nil, fmt.Errorf("expression %s: %w", e.name, err)
 		}
-		out = append(out, e)
+		out = append(out, decoded)
 	}
-	return out, err
+	return out, e.elements.err
 }
 
 func decodeOne(family byte, name string, data []byte) (expr.Any, error) {

@@ -77,16 +77,40 @@ func TestRulesOfManyPortions(t *testing.T) {
 	}
 }
 
+// Rules that let a packet pass are most of tens of thousands: nothing is kept of them.
+func TestRulesThatPassCostNothing(t *testing.T) {
+	rule := ruleOf(t, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+	if takes, err := effective(rule); takes || err != nil {
+		t.Errorf("%t %v", takes, err)
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = effective(rule) }); n > 0 {
+		t.Errorf("%v allocations a rule", n)
+	}
+}
+
+func ruleOf(t *testing.T, exprs ...expr.Any) (rule []byte) {
+	t.Helper()
+	for _, e := range exprs {
+		data, err := expr.Marshal(unix.NFPROTO_INET, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule = append(rule, attribute(unix.NFTA_LIST_ELEM, data)...)
+	}
+	return rule
+}
+
+func attribute(kind uint16, data []byte) []byte {
+	out := binary.NativeEndian.AppendUint16(nil, uint16(attrSize+len(data)))
+	out = append(binary.NativeEndian.AppendUint16(out, kind), data...)
+	return append(out, make([]byte, align(len(out))-len(out))...)
+}
+
 // What the kernel sends is never more than was asked for, and may be cut short.
 func FuzzRules(f *testing.F) {
 	verdict, err := expr.Marshal(unix.NFPROTO_INET, &expr.Verdict{Kind: expr.VerdictDrop})
 	if err != nil {
 		f.Fatal(err)
-	}
-	attribute := func(kind uint16, data []byte) []byte {
-		out := binary.NativeEndian.AppendUint16(nil, uint16(attrSize+len(data)))
-		out = append(binary.NativeEndian.AppendUint16(out, kind), data...)
-		return append(out, make([]byte, align(len(out))-len(out))...)
 	}
 	body := append([]byte{unix.NFPROTO_INET, 0, 0, 0}, attribute(unix.NFTA_RULE_EXPRESSIONS, attribute(unix.NFTA_LIST_ELEM, verdict))...)
 	message := binary.NativeEndian.AppendUint32(nil, uint32(headerSize+len(body)))
