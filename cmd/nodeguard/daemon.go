@@ -183,6 +183,14 @@ func (d *daemon) changed(c agent.Change) {
 
 func (d *daemon) record(e journal.Entry) { d.state.record(e) }
 
+// settle gives back what was needed to build the checks.
+func (d *daemon) settle() {
+	d.mu.Lock()
+	d.rest()
+	d.mu.Unlock()
+	giveBack()
+}
+
 // maintain reads the configuration again on SIGHUP, and builds the checks anew
 // when their baseline changed.
 func (d *daemon) maintain(ctx context.Context) {
@@ -204,7 +212,7 @@ func (d *daemon) maintain(ctx context.Context) {
 			settled.Reset(settledAfter)
 		case <-settled.C:
 			d.keepSeen()
-			giveBack()
+			d.settle()
 		case <-d.nodes:
 			d.followNode(ctx)
 		case <-d.state.turns:

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodeguard/nodeguard/internal/agent"
+	"github.com/nodeguard/nodeguard/internal/drift"
 	"github.com/nodeguard/nodeguard/internal/export/kube"
 	"github.com/nodeguard/nodeguard/internal/hosttest"
 	"github.com/nodeguard/nodeguard/internal/node"
@@ -68,4 +72,43 @@ func TestANamedProfileIsNotDetected(t *testing.T) {
 	if d.unplaced() || d.label(knownNode(d, map[string]string{"cloud.google.com/gke-nodepool": "p"})) || d.profile.Name != "tke" {
 		t.Errorf("the Node overruled --profile: %s", d.profile.Name)
 	}
+}
+
+// Once its checks are built a daemon lets go of their rules; what is told of them stays, and
+// checks that are built again later have the same ones.
+func TestRulesAreLetGoAndComeBack(t *testing.T) {
+	root := t.TempDir()
+	config := root + "/nodeguard.yaml"
+	hosttest.Write(t, root, "nodeguard.yaml", "disabled: [ack.net.ip-forward]\n")
+	d := daemonOf(t, &options{root: root, profile: "ack", config: config, stderr: io.Discard})
+	d.seen.kept = d.recalling()
+	before, err := d.set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := d.profile.In(drift.Chinese)
+	d.rest()
+	if !d.profile.LacksRules() || d.profile.Name != "ack" || len(told) == 0 {
+		t.Errorf("profile %s at rest, %d operations", d.profile.Name, len(told))
+	}
+	if diff := cmp.Diff(told, d.profile.In(drift.Chinese)); diff != "" {
+		t.Errorf("what is told -before +at rest\n%s", diff)
+	}
+	after, err := d.set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(keysOf(before), keysOf(after)); diff != "" || d.profile.LacksRules() {
+		t.Errorf("checks -before +after\n%s", diff)
+	}
+	if diff := cmp.Diff(before.Policy, after.Policy); diff != "" {
+		t.Errorf("policy -before +after\n%s", diff)
+	}
+}
+
+func keysOf(s agent.Set) (keys []string) {
+	for _, c := range s.Checks {
+		keys = append(keys, c.Name()+" "+c.Key)
+	}
+	return keys
 }

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// gcPercent trades processor time, of which the agent needs next to none, for
-	// memory, which every node has to set aside.
-	gcPercent = 30
+	// gcPercent saves memory, which every node has to set aside, at the price of processor
+	// time, of which the agent needs little but in a storm.
+	gcPercent = 80
 	// startPercent is for the time until the first report, which people wait for.
 	startPercent = 200
 	// settledAfter is how long after a start or a rebuild their garbage is given back.

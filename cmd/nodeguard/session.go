@@ -171,6 +171,24 @@ func (s *session) use(p catalog.Profile) error {
 	return nil
 }
 
+// rest lets go of the rules when the checks have been built from them.
+func (s *session) rest() {
+	s.catalog.Forget()
+	s.profile = s.profile.Told()
+}
+
+// rouse has the rules again.
+func (s *session) rouse() error {
+	if !s.profile.LacksRules() {
+		return nil
+	}
+	p, err := s.catalog.Profile(s.profile.Name)
+	if err != nil {
+		return err
+	}
+	return s.use(p)
+}
+
 func (s *session) machine() baseline.Machine {
 	return baseline.Machine{ID: s.host.MachineID(), Instance: s.host.InstanceID()}
 }

@@ -76,6 +76,13 @@ func (c *Catalog) Own(name string) (Profile, error) {
 	return p, err
 }
 
+// Forget lets go of what was read, which is read again when it is asked for.
+func (c *Catalog) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.read)
+}
+
 // Find looks an operation up in all profiles, in the one that its id begins with first.
 func (c *Catalog) Find(id string) (Operation, bool) {
 	first, _, _ := strings.Cut(id, ".")

@@ -18,6 +18,7 @@ type Profile struct {
 	Operations []Operation
 
 	extends string
+	told    bool // its rules are left out
 }
 
 // profileFile is a profile as its file has it.
@@ -150,6 +151,20 @@ func (p Profile) Without(ids []string) Profile {
 	p.Operations = slices.DeleteFunc(slices.Clone(p.Operations), func(o Operation) bool { return slices.Contains(ids, o.ID) })
 	return p
 }
+
+// Told returns the profile as it is told to people: its rules, which no check can be built
+// without, take as much memory as all else.
+func (p Profile) Told() Profile {
+	p.Operations, p.told = slices.Clone(p.Operations), true
+	for i := range p.Operations {
+		o := &p.Operations[i]
+		o.Rules, o.file, o.node, o.ruled = nil, nil, nil, nil
+	}
+	return p
+}
+
+// LacksRules tells a profile that is only there to be told.
+func (p Profile) LacksRules() bool { return p.told }
 
 // Operation finds an operation by its id.
 func (p Profile) Operation(id string) (Operation, bool) {
