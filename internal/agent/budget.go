@@ -8,8 +8,8 @@ const (
 	share = 16
 	// burst is how long they take at most before that counts, and ownBurst one check's
 	// before it waits for the others.
-	burst    = 40 * time.Millisecond
-	ownBurst = 15 * time.Millisecond
+	burst    = 20 * time.Millisecond
+	ownBurst = 8 * time.Millisecond
 	// most is as much of one look as counts: one that waits for an answer costs nothing.
 	most = 400 * time.Millisecond
 	// calm is after which silence a storm is over: the look that tells how it ended waits
