@@ -14,9 +14,10 @@ import (
 	"github.com/nodeguard/nodeguard/internal/host"
 )
 
-// Bounds of a walk. Static directories of a node hold some hundred files.
+// Bounds of a walk. Static directories of a node hold some hundred files; 200,000 are
+// promised, with the directories that they are in.
 const (
-	maxEntries = 200_000
+	maxEntries = 250_000
 	maxDepth   = 64
 )
 

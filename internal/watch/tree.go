@@ -15,7 +15,7 @@ import (
 const (
 	maxLinks = 40
 	maxDepth = 64
-	maxNames = 200_000
+	maxNames = 250_000
 )
 
 // tree is a Tree as it lies on the host now. Paths are real: free of links.
