@@ -116,6 +116,9 @@ func (s *session) enabled() []area {
 
 // checks builds the enabled checks against the baseline.
 func (s *session) checks() ([]drift.Check, error) {
+	if err := s.rouse(); err != nil {
+		return nil, err
+	}
 	var out []drift.Check
 	for _, a := range s.enabled() {
 		check, err := a.build(s, s.baseline.Scope(a.name))

@@ -104,6 +104,10 @@ func TestRulesAreLetGoAndComeBack(t *testing.T) {
 	if diff := cmp.Diff(before.Policy, after.Policy); diff != "" {
 		t.Errorf("policy -before +after\n%s", diff)
 	}
+	d.rest()
+	if checks, err := d.checks(); err != nil || len(checks) != len(before.Checks) {
+		t.Errorf("what is asked to be accepted is looked at by %d checks, %v", len(checks), err)
+	}
 }
 
 func keysOf(s agent.Set) (keys []string) {

@@ -17,9 +17,6 @@ func (d *daemon) set() (agent.Set, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.state.bound(journal.Limits(d.config.Journal))
-	if err := d.rouse(); err != nil {
-		return agent.Set{}, err
-	}
 	checks, err := d.checks()
 	if err != nil {
 		return agent.Set{}, err
