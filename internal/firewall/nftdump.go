@@ -245,8 +245,13 @@ func decode(family byte, rule []byte) (out []expr.Any, err error) {
 	return out, e.elements.err
 }
 
-func decodeOne(family byte, name string, data []byte) (expr.Any, error) {
-	var e expr.Any
+// decodeOne is the library's, which panics where a value is cut short.
+func decodeOne(family byte, name string, data []byte) (e expr.Any, err error) {
+	defer func() {
+		if recover() != nil {
+			e, err = nil, errShort
+		}
+	}()
 	switch name {
 	case "immediate":
 		immediate := &expr.Immediate{}
